@@ -1,0 +1,196 @@
+//! The memory of applied updates: it finds the first answer of a repeat, forgets after the TTL, and is bounded.
+//!
+//! ```text
+//!   table: hash(identity) ──▶ sequence ─┐
+//!   entries (oldest first): [ e, e, e, e, e ]      sequence - first_sequence = index
+//!                             ▲ expire pops here  ▲ remember pushes here
+//! ```
+//!
+//! The TTL is the same for all, so order of effect is order of expiry and no entry is stored twice.
+
+use std::collections::VecDeque;
+
+use ahash::RandomState;
+use hashbrown::HashTable;
+
+use crate::{Identity, Receipt, Ticket, Timestamp};
+
+/// One applied update.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub identity: Identity,
+    pub delta: i64,
+    pub receipt: Receipt,
+    pub ticket: Ticket,
+}
+
+#[derive(Debug)]
+pub(crate) struct Memory {
+    hasher: RandomState,
+    table: HashTable<u64>,
+    entries: VecDeque<Entry>,
+    first_sequence: u64,
+    ttl_ms: u64,
+    entries_max: usize,
+}
+
+impl Memory {
+    pub fn new(ttl_ms: u64, entries_max: usize, hasher: RandomState) -> Memory {
+        assert!(
+            entries_max > 0,
+            "a memory of nothing would refuse everything"
+        );
+        Memory {
+            hasher,
+            table: HashTable::new(),
+            entries: VecDeque::new(),
+            first_sequence: 0,
+            ttl_ms,
+            entries_max,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn is_live(&self, effect_at: Timestamp, now: Timestamp) -> bool {
+        now.0 < effect_at.0.saturating_add(self.ttl_ms)
+    }
+
+    /// The entry of `identity`, unless its time is over.
+    pub fn find(&self, identity: &Identity, now: Timestamp) -> Option<&Entry> {
+        let hash = self.hasher.hash_one(identity);
+        let sequence = self
+            .table
+            .find(hash, |&sequence| self.entry(sequence).identity == *identity)?;
+        let entry = self.entry(*sequence);
+        self.is_live(entry.receipt.at, now).then_some(entry)
+    }
+
+    /// Whether one more can be remembered, after forgetting what has expired.
+    pub fn make_room(&mut self, now: Timestamp) -> bool {
+        if self.entries.len() >= self.entries_max {
+            self.expire(now, ROOM_SLICE);
+        }
+        self.entries.len() < self.entries_max
+    }
+
+    /// Remembers `entry`; the caller has made room. Takes the place of an expired one with the same identity.
+    pub fn remember(&mut self, entry: Entry) {
+        assert!(self.entries.len() < self.entries_max, "room is made first");
+        self.insert(entry);
+    }
+
+    /// Remembers `entry` from the journal. The promise was given, so the bound does not apply.
+    pub fn restore(&mut self, entry: Entry) {
+        self.insert(entry);
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        let sequence = self.first_sequence + self.entries.len() as u64;
+        let hash = self.hasher.hash_one(&entry.identity);
+        let (entries, first, hasher) = (&self.entries, self.first_sequence, &self.hasher);
+        let identity_at = |sequence: u64| &entries[(sequence - first) as usize].identity;
+        match self
+            .table
+            .find_mut(hash, |&s| *identity_at(s) == entry.identity)
+        {
+            Some(slot) => *slot = sequence,
+            None => {
+                self.table
+                    .insert_unique(hash, sequence, |&s| hasher.hash_one(identity_at(s)));
+            }
+        }
+        self.entries.push_back(entry);
+    }
+
+    /// Forgets up to `limit` entries whose time is over, oldest first. Returns how many.
+    pub fn expire(&mut self, now: Timestamp, limit: usize) -> usize {
+        let mut forgotten = 0;
+        while forgotten < limit && self.forget_oldest_if_over(now) {
+            forgotten += 1;
+        }
+        forgotten
+    }
+
+    fn forget_oldest_if_over(&mut self, now: Timestamp) -> bool {
+        match self.entries.front() {
+            Some(oldest) if !self.is_live(oldest.receipt.at, now) => {}
+            _ => return false,
+        }
+        let sequence = self.first_sequence;
+        let hash = self.hasher.hash_one(&self.entries[0].identity);
+        // Not found where a later update with the same identity took its place in the table.
+        if let Ok(slot) = self.table.find_entry(hash, |&s| s == sequence) {
+            slot.remove();
+        }
+        self.entries.pop_front();
+        self.first_sequence += 1;
+        true
+    }
+
+    fn entry(&self, sequence: u64) -> &Entry {
+        &self.entries[(sequence - self.first_sequence) as usize]
+    }
+}
+
+/// How many expired entries an update that meets a full memory clears away at most, so that no single update
+/// pays for all of them.
+const ROOM_SLICE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory(ttl_ms: u64, entries_max: usize) -> Memory {
+        Memory::new(ttl_ms, entries_max, RandomState::with_seeds(1, 2, 3, 4))
+    }
+
+    fn entry(key: &str, at: u64) -> Entry {
+        Entry {
+            identity: Identity::new("s", "p", key),
+            delta: 1,
+            receipt: Receipt {
+                quantity: 1,
+                version: 1,
+                at: Timestamp(at),
+            },
+            ticket: Ticket(1),
+        }
+    }
+
+    #[test]
+    fn it_forgets_exactly_when_the_time_is_over() {
+        let mut memory = memory(10, 4);
+        memory.remember(entry("a", 100));
+        let identity = Identity::new("s", "p", "a");
+        assert!(memory.find(&identity, Timestamp(109)).is_some());
+        assert!(memory.find(&identity, Timestamp(110)).is_none());
+        assert_eq!(0, memory.expire(Timestamp(109), 10));
+        assert_eq!(1, memory.expire(Timestamp(110), 10));
+        assert_eq!(0, memory.len());
+    }
+
+    #[test]
+    fn a_full_memory_makes_room_only_from_what_has_expired() {
+        let mut memory = memory(10, 2);
+        memory.remember(entry("a", 0));
+        memory.remember(entry("b", 5));
+        assert!(!memory.make_room(Timestamp(9)));
+        assert!(memory.make_room(Timestamp(10)));
+        assert_eq!(1, memory.len());
+    }
+
+    #[test]
+    fn a_key_used_again_after_its_time_outlives_the_first_use() {
+        let mut memory = memory(10, 4);
+        memory.remember(entry("a", 0));
+        memory.remember(entry("a", 20));
+        assert_eq!(1, memory.expire(Timestamp(20), 10));
+        let found = memory.find(&Identity::new("s", "p", "a"), Timestamp(21));
+        assert_eq!(Timestamp(20), found.expect("the second use").receipt.at);
+        assert_eq!(1, memory.expire(Timestamp(30), 10));
+        assert!(memory.table.is_empty());
+    }
+}

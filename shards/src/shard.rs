@@ -1,0 +1,421 @@
+//! The shard itself: decides, in the order asked, and answers at once.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+use ahash::RandomState;
+use hashbrown::{HashMap, HashTable};
+
+use crate::idempotency::{Entry, Memory};
+use crate::{
+    AdminAnswer, Creation, Identity, Product, QUANTITY_MAX, Receipt, Setting, Standing, Ticket,
+    Timestamp, Update, UpdateAnswer, VERSION_MAX, Verdict,
+};
+
+/// The bounds a shard keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long an applied update is remembered, in milliseconds from its effect.
+    pub idempotency_ttl_ms: u64,
+    /// How many applied updates are remembered at most; beyond it updates are refused.
+    pub idempotency_entries_max: usize,
+}
+
+/// A product that was deleted: its version lives on, so that a reborn product continues above it.
+#[derive(Clone, Copy, Debug)]
+struct Tombstone {
+    version: u64,
+    ticket: Ticket,
+}
+
+type Tombstones = HashMap<Box<str>, Tombstone, RandomState>;
+
+/// One shard. Keeps invariants 1 (one owner), 2 (versions grow by 1, across delete and re-create), 3 (stock is
+/// never below 0) and 7 (at most once within the TTL).
+#[derive(Debug)]
+pub struct Shard {
+    hasher: RandomState,
+    products: HashTable<Product>,
+    order: BTreeSet<Box<str>>,
+    tombstones: Tombstones,
+    memory: Memory,
+    ticket: Ticket,
+    /// The latest time seen: time never runs backwards within a shard.
+    now: Timestamp,
+}
+
+impl Shard {
+    /// An empty shard. `hasher` should be seeded at random, since ids come from outside.
+    pub fn new(limits: Limits, hasher: RandomState) -> Shard {
+        Shard {
+            products: HashTable::new(),
+            order: BTreeSet::new(),
+            tombstones: HashMap::with_hasher(hasher.clone()),
+            memory: Memory::new(
+                limits.idempotency_ttl_ms,
+                limits.idempotency_entries_max,
+                hasher.clone(),
+            ),
+            hasher,
+            ticket: Ticket(0),
+            now: Timestamp(0),
+        }
+    }
+
+    /// The number of changes decided so far: what an answer about the whole shard depends on.
+    pub fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    /// How many products exist.
+    pub fn product_count(&self) -> usize {
+        self.products.len()
+    }
+
+    /// How many applied updates are remembered.
+    pub fn idempotency_entry_count(&self) -> usize {
+        self.memory.len()
+    }
+
+    /// Decides a change of stock.
+    pub fn update(&mut self, now: Timestamp, update: Update) -> Verdict<'_, UpdateAnswer> {
+        let now = self.advance(now);
+        if let Some((answer, after)) = self.repeat(now, &update) {
+            return Verdict::unchanged(answer, after);
+        }
+        let id = update.identity.product_id();
+        let hash = self.hasher.hash_one(id);
+        let Some(product) = self.products.find_mut(hash, |product| *product.id == *id) else {
+            let after = ticket_of_absence(&self.tombstones, id);
+            return Verdict::unchanged(UpdateAnswer::NotFound, after);
+        };
+        let standing = standing(product);
+        if update
+            .expected_version
+            .is_some_and(|v| v != product.version)
+        {
+            return Verdict::unchanged(UpdateAnswer::VersionConflict(standing), product.ticket);
+        }
+        let quantity = match add(product.available, update.delta) {
+            Sum::BelowZero => {
+                return Verdict::unchanged(UpdateAnswer::Insufficient(standing), product.ticket);
+            }
+            Sum::AboveMax => {
+                return Verdict::unchanged(UpdateAnswer::OutOfRange(standing), product.ticket);
+            }
+            Sum::Fits(_) if product.version >= VERSION_MAX => {
+                return Verdict::unchanged(UpdateAnswer::OutOfRange(standing), product.ticket);
+            }
+            Sum::Fits(quantity) => quantity,
+        };
+        if !self.memory.make_room(now) {
+            return Verdict::unchanged(UpdateAnswer::MemoryFull, Ticket(0));
+        }
+
+        self.ticket.0 += 1;
+        product.available = quantity;
+        touch(product, now, self.ticket);
+        let receipt = self::standing(product);
+        self.memory.remember(Entry {
+            identity: update.identity,
+            delta: update.delta,
+            receipt,
+            ticket: self.ticket,
+        });
+        Verdict {
+            answer: UpdateAnswer::Applied(receipt),
+            after: self.ticket,
+            changed: Some(Cow::Borrowed(product)),
+        }
+    }
+
+    /// The answer if `update` is a repeat, or if its key was used for something else.
+    fn repeat(&self, now: Timestamp, update: &Update) -> Option<(UpdateAnswer, Ticket)> {
+        let entry = self.memory.find(&update.identity, now)?;
+        if entry.delta == update.delta {
+            return Some((UpdateAnswer::Replayed(entry.receipt), entry.ticket));
+        }
+        let id = update.identity.product_id();
+        let product = self.get(id);
+        let ticket = product.map_or_else(|| ticket_of_absence(&self.tombstones, id), |p| p.ticket);
+        let answer = UpdateAnswer::KeyReused(product.map(standing));
+        Some((answer, ticket.max(entry.ticket)))
+    }
+
+    /// Decides a creation.
+    pub fn create(&mut self, now: Timestamp, creation: Creation) -> Verdict<'_, AdminAnswer> {
+        let now = self.advance(now);
+        if let Some(product) = self.get(&creation.id) {
+            return Verdict::unchanged(AdminAnswer::AlreadyExists, product.ticket);
+        }
+        let last_version = self.tombstones.get(&creation.id).map_or(0, |t| t.version);
+        if last_version >= VERSION_MAX {
+            return Verdict::unchanged(AdminAnswer::OutOfRange, self.ticket);
+        }
+        self.tombstones.remove(&creation.id);
+        self.ticket.0 += 1;
+        let version = last_version + 1;
+        let product = self.insert(Product {
+            id: creation.id,
+            name: creation.name,
+            price: creation.price,
+            available: creation.available,
+            version,
+            updated_at: now,
+            ticket: self.ticket,
+        });
+        Verdict {
+            answer: AdminAnswer::Done { version, at: now },
+            after: product.ticket,
+            changed: Some(Cow::Borrowed(product)),
+        }
+    }
+
+    /// Decides a change of properties.
+    pub fn set(&mut self, now: Timestamp, setting: Setting) -> Verdict<'_, AdminAnswer> {
+        let now = self.advance(now);
+        let hash = self.hasher.hash_one(&*setting.id);
+        let Some(product) = self.products.find_mut(hash, |p| p.id == setting.id) else {
+            let after = ticket_of_absence(&self.tombstones, &setting.id);
+            return Verdict::unchanged(AdminAnswer::NotFound, after);
+        };
+        if setting
+            .expected_version
+            .is_some_and(|v| v != product.version)
+        {
+            let current = product.version;
+            return Verdict::unchanged(AdminAnswer::VersionConflict { current }, product.ticket);
+        }
+        if product.version >= VERSION_MAX {
+            return Verdict::unchanged(AdminAnswer::OutOfRange, product.ticket);
+        }
+        self.ticket.0 += 1;
+        if let Some(name) = setting.name {
+            product.name = name;
+        }
+        if let Some(available) = setting.available {
+            assert!(available <= QUANTITY_MAX, "the edge bounds `available`");
+            product.available = available;
+        }
+        if let Some(price) = setting.price {
+            product.price = price;
+        }
+        touch(product, now, self.ticket);
+        Verdict {
+            answer: AdminAnswer::Done {
+                version: product.version,
+                at: now,
+            },
+            after: self.ticket,
+            changed: Some(Cow::Borrowed(product)),
+        }
+    }
+
+    /// Decides a deletion.
+    pub fn delete(&mut self, now: Timestamp, id: &str) -> Verdict<'_, AdminAnswer> {
+        let now = self.advance(now);
+        let Some(product) = self.get(id) else {
+            return Verdict::unchanged(
+                AdminAnswer::NotFound,
+                ticket_of_absence(&self.tombstones, id),
+            );
+        };
+        if product.version >= VERSION_MAX {
+            return Verdict::unchanged(AdminAnswer::OutOfRange, product.ticket);
+        }
+        self.ticket.0 += 1;
+        let mut product = self.remove(id).expect("it was just found");
+        product.version += 1;
+        product.ticket = self.ticket;
+        self.bury(&product);
+        Verdict {
+            answer: AdminAnswer::Done {
+                version: product.version,
+                at: now,
+            },
+            after: self.ticket,
+            changed: Some(Cow::Owned(product)),
+        }
+    }
+
+    /// Reads a product.
+    pub fn read(&self, id: &str) -> Verdict<'_, Option<&Product>> {
+        let product = self.get(id);
+        let after = product.map_or_else(|| ticket_of_absence(&self.tombstones, id), |p| p.ticket);
+        Verdict::unchanged(product, after)
+    }
+
+    /// The products above `after`, in byte order of their ids. What it shows, absence included, depends on
+    /// [`Shard::ticket`].
+    pub fn products_after<'a>(
+        &'a self,
+        after: Option<&str>,
+    ) -> impl Iterator<Item = &'a Product> + use<'a> {
+        let lower = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.order
+            .range::<str, _>((lower, Bound::Unbounded))
+            .map(|id| self.get(id).expect("the order lists what exists"))
+    }
+
+    /// The ids and last versions of deleted products, in no particular order.
+    pub fn tombstones(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.tombstones.iter().map(|(id, t)| (&**id, t.version))
+    }
+
+    /// Forgets up to `limit` applied updates whose TTL is over. Returns how many.
+    pub fn expire(&mut self, now: Timestamp, limit: usize) -> usize {
+        let now = self.advance(now);
+        self.memory.expire(now, limit)
+    }
+
+    fn advance(&mut self, now: Timestamp) -> Timestamp {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    fn get(&self, id: &str) -> Option<&Product> {
+        let hash = self.hasher.hash_one(id);
+        self.products.find(hash, |product| *product.id == *id)
+    }
+
+    fn insert(&mut self, product: Product) -> &Product {
+        assert!(product.available <= QUANTITY_MAX && product.version <= VERSION_MAX);
+        let newly_listed = self.order.insert(product.id.clone());
+        assert!(newly_listed, "a product exists once");
+        let hash = self.hasher.hash_one(&*product.id);
+        let hasher = &self.hasher;
+        self.products
+            .insert_unique(hash, product, |product| hasher.hash_one(&*product.id))
+            .into_mut()
+    }
+
+    fn remove(&mut self, id: &str) -> Option<Product> {
+        let hash = self.hasher.hash_one(id);
+        let found = self
+            .products
+            .find_entry(hash, |product| *product.id == *id)
+            .ok()?;
+        let was_listed = self.order.remove(id);
+        assert!(was_listed, "the order lists what exists");
+        Some(found.remove().0)
+    }
+
+    fn bury(&mut self, product: &Product) {
+        let tombstone = Tombstone {
+            version: product.version,
+            ticket: product.ticket,
+        };
+        self.tombstones.insert(product.id.clone(), tombstone);
+    }
+}
+
+/// A change as it stands in the journal.
+#[derive(Debug)]
+pub enum Replayed {
+    /// The product was created, updated or modified, and is now this.
+    Stands(Product),
+    /// The product was deleted; this is as it last was, with the version of the deletion.
+    Gone(Product),
+}
+
+/// A journal that does not fit what the shard holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplayError {
+    /// The version that the next change of this product must have.
+    pub expected_version: u64,
+    /// The version it has.
+    pub found_version: u64,
+}
+
+/// Recovery: a snapshot's products and tombstones, then the journal's changes in order of offset.
+impl Shard {
+    /// Takes a product from the snapshot.
+    pub fn restore_product(&mut self, product: Product) {
+        self.advance(product.updated_at);
+        self.insert(product);
+    }
+
+    /// Takes a tombstone from the snapshot.
+    pub fn restore_tombstone(&mut self, id: Box<str>, version: u64) {
+        let ticket = Ticket(0);
+        self.tombstones.insert(id, Tombstone { version, ticket });
+    }
+
+    /// Applies a change from the journal. Versions must continue without a gap.
+    pub fn restore_change(&mut self, change: Replayed) -> Result<(), ReplayError> {
+        let (product, gone) = match change {
+            Replayed::Stands(product) => (product, false),
+            Replayed::Gone(product) => (product, true),
+        };
+        self.advance(product.updated_at);
+        let last_version = match self.remove(&product.id) {
+            Some(before) => before.version,
+            None => self.tombstones.remove(&product.id).map_or(0, |t| t.version),
+        };
+        if product.version != last_version + 1 {
+            return Err(ReplayError {
+                expected_version: last_version + 1,
+                found_version: product.version,
+            });
+        }
+        if gone {
+            self.bury(&product);
+        } else {
+            self.insert(product);
+        }
+        Ok(())
+    }
+
+    /// Remembers an applied update from the journal, unless its TTL is over at `now`.
+    pub fn restore_identity(
+        &mut self,
+        now: Timestamp,
+        identity: Identity,
+        delta: i64,
+        receipt: Receipt,
+    ) {
+        self.advance(receipt.at);
+        if self.memory.is_live(receipt.at, now) {
+            self.memory.restore(Entry {
+                identity,
+                delta,
+                receipt,
+                ticket: Ticket(0),
+            });
+        }
+    }
+}
+
+/// What the answer "there is no such product" depends on.
+fn ticket_of_absence(tombstones: &Tombstones, id: &str) -> Ticket {
+    tombstones.get(id).map_or(Ticket(0), |t| t.ticket)
+}
+
+fn standing(product: &Product) -> Standing {
+    Receipt {
+        quantity: product.available,
+        version: product.version,
+        at: product.updated_at,
+    }
+}
+
+fn touch(product: &mut Product, now: Timestamp, ticket: Ticket) {
+    product.version += 1;
+    product.updated_at = now;
+    product.ticket = ticket;
+}
+
+enum Sum {
+    Fits(u64),
+    BelowZero,
+    AboveMax,
+}
+
+fn add(available: u64, delta: i64) -> Sum {
+    match available.checked_add_signed(delta) {
+        Some(quantity) if quantity <= QUANTITY_MAX => Sum::Fits(quantity),
+        None if delta < 0 => Sum::BelowZero,
+        _ => Sum::AboveMax,
+    }
+}
