@@ -77,9 +77,10 @@ impl Memory {
     }
 
     /// Remembers `entry`; the caller has made room. Takes the place of an expired one with the same identity.
-    pub fn remember(&mut self, entry: Entry) {
+    pub fn remember(&mut self, entry: Entry) -> &Identity {
         assert!(self.entries.len() < self.entries_max, "room is made first");
         self.insert(entry);
+        &self.entries.back().expect("it was just pushed").identity
     }
 
     /// Remembers `entry` from the journal. The promise was given, so the bound does not apply.

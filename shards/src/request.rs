@@ -113,6 +113,8 @@ pub struct Verdict<'a, Answer> {
     /// The product after the change, if there was one; for a deletion, as it last was with the version of the
     /// deletion.
     pub changed: Option<Cow<'a, Product>>,
+    /// The identity that is remembered now, if an update was applied.
+    pub remembered: Option<&'a Identity>,
 }
 
 impl<'a, Answer> Verdict<'a, Answer> {
@@ -121,6 +123,16 @@ impl<'a, Answer> Verdict<'a, Answer> {
             answer,
             after,
             changed: None,
+            remembered: None,
+        }
+    }
+
+    pub(crate) fn changed(answer: Answer, after: Ticket, product: Cow<'a, Product>) -> Self {
+        Verdict {
+            answer,
+            after,
+            changed: Some(product),
+            remembered: None,
         }
     }
 }

@@ -117,16 +117,19 @@ impl Shard {
         product.available = quantity;
         touch(product, now, self.ticket);
         let receipt = self::standing(product);
-        self.memory.remember(Entry {
+        let remembered = self.memory.remember(Entry {
             identity: update.identity,
             delta: update.delta,
             receipt,
             ticket: self.ticket,
         });
         Verdict {
-            answer: UpdateAnswer::Applied(receipt),
-            after: self.ticket,
-            changed: Some(Cow::Borrowed(product)),
+            remembered: Some(remembered),
+            ..Verdict::changed(
+                UpdateAnswer::Applied(receipt),
+                self.ticket,
+                Cow::Borrowed(product),
+            )
         }
     }
 
@@ -165,11 +168,8 @@ impl Shard {
             updated_at: now,
             ticket: self.ticket,
         });
-        Verdict {
-            answer: AdminAnswer::Done { version, at: now },
-            after: product.ticket,
-            changed: Some(Cow::Borrowed(product)),
-        }
+        let answer = AdminAnswer::Done { version, at: now };
+        Verdict::changed(answer, product.ticket, Cow::Borrowed(product))
     }
 
     /// Decides a change of properties.
@@ -202,14 +202,11 @@ impl Shard {
             product.price = price;
         }
         touch(product, now, self.ticket);
-        Verdict {
-            answer: AdminAnswer::Done {
-                version: product.version,
-                at: now,
-            },
-            after: self.ticket,
-            changed: Some(Cow::Borrowed(product)),
-        }
+        let answer = AdminAnswer::Done {
+            version: product.version,
+            at: now,
+        };
+        Verdict::changed(answer, self.ticket, Cow::Borrowed(product))
     }
 
     /// Decides a deletion.
@@ -229,14 +226,11 @@ impl Shard {
         product.version += 1;
         product.ticket = self.ticket;
         self.bury(&product);
-        Verdict {
-            answer: AdminAnswer::Done {
-                version: product.version,
-                at: now,
-            },
-            after: self.ticket,
-            changed: Some(Cow::Owned(product)),
-        }
+        let answer = AdminAnswer::Done {
+            version: product.version,
+            at: now,
+        };
+        Verdict::changed(answer, self.ticket, Cow::Owned(product))
     }
 
     /// Reads a product.

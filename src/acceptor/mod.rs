@@ -1,0 +1,363 @@
+//! An acceptor's executor: its listener, its connections, and the way of a request to the shards and back.
+
+pub mod auth;
+pub mod connection;
+pub mod exchange;
+
+use std::cell::Cell;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slog::{Logger, warn};
+
+use crate::config::Config;
+use crate::lifecycle::Lifecycle;
+use crate::messages::{
+    FeedAnswer, FeedReply, FeedReplyTo, FeedRequest, Outcome, Poll, Reply, ReplyTo, ShardRequest,
+};
+use crate::runtime::clock::Uptime;
+use crate::runtime::executor::{self, HEARTBEAT};
+use crate::runtime::lane::{Doorbell, Receiver, Sender};
+use crate::runtime::tcp::{self, Listener};
+use crate::shard::router::Router;
+use auth::Keys;
+use connection::Connections;
+use exchange::{Exchange, Exchanges};
+
+/// Answers taken off one lane before the connections they belong to get their turn.
+const TURN: usize = 256;
+/// How long accepting pauses after an error, such as too many open files.
+const ACCEPT_BACK_OFF: Duration = Duration::from_millis(50);
+/// How long connections have to end by themselves when the server stops; what is left is closed.
+const DRAIN: Duration = Duration::from_secs(7);
+
+/// What an acceptor is wired to.
+pub struct Wiring {
+    /// Which acceptor this is.
+    pub index: u16,
+    /// Its own doorbell.
+    pub bell: Arc<Doorbell>,
+    /// Its listening socket.
+    pub socket: OwnedFd,
+    /// To each shard.
+    pub requests: Vec<Sender<ShardRequest>>,
+    /// From each shard, and from the sequencer.
+    pub replies: Vec<Receiver<Reply>>,
+    /// To the sequencer.
+    pub feed_requests: Sender<FeedRequest>,
+    /// From the sequencer.
+    pub feed_replies: Receiver<FeedReply>,
+    /// How many requests to one shard may be in flight. The reply lanes are sized for it.
+    pub shard_window: u32,
+    /// How many questions to the feed may be in flight. The feed lanes are sized for it.
+    pub feed_window: u32,
+    /// Which shard owns a product.
+    pub router: Router,
+    /// Who may ask.
+    pub keys: Arc<Keys>,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The server.
+    pub lifecycle: Arc<Lifecycle>,
+    /// For what an operator must know.
+    pub log: Logger,
+    /// Where request ids of this acceptor begin.
+    pub request_id_seed: u128,
+}
+
+/// A lane, or a window, is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overloaded;
+
+/// What every request of this acceptor shares.
+pub struct Acceptor {
+    index: u16,
+    requests: Vec<Sender<ShardRequest>>,
+    in_flight: Vec<Cell<u32>>,
+    shard_window: u32,
+    outcomes: Exchanges<Outcome>,
+    feed_requests: Sender<FeedRequest>,
+    feed_in_flight: Cell<u32>,
+    feed_window: u32,
+    feed_answers: Exchanges<FeedAnswer>,
+    connections: Connections,
+    uptime: Uptime,
+    now_ms: Cell<u64>,
+    next_request_id: Cell<u128>,
+    /// Which shard owns a product.
+    pub router: Router,
+    /// Who may ask.
+    pub keys: Arc<Keys>,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The server.
+    pub lifecycle: Arc<Lifecycle>,
+    log: Logger,
+}
+
+/// Runs until the server stops and the last connection has ended.
+pub async fn run(wiring: Wiring) {
+    let uptime = Uptime::start();
+    let acceptor = Rc::new(Acceptor {
+        index: wiring.index,
+        in_flight: wiring.requests.iter().map(|_| Cell::new(0)).collect(),
+        requests: wiring.requests,
+        shard_window: wiring.shard_window,
+        outcomes: Exchanges::default(),
+        feed_requests: wiring.feed_requests,
+        feed_in_flight: Cell::new(0),
+        feed_window: wiring.feed_window,
+        feed_answers: Exchanges::default(),
+        connections: Connections::default(),
+        now_ms: Cell::new(uptime.now_ms()),
+        uptime,
+        next_request_id: Cell::new(wiring.request_id_seed),
+        router: wiring.router,
+        keys: wiring.keys,
+        config: wiring.config,
+        lifecycle: wiring.lifecycle,
+        log: wiring.log,
+    });
+    let listener = Listener::new(wiring.socket);
+    let listener_descriptor = listener.descriptor();
+    executor::spawn(accept(acceptor.clone(), listener));
+    executor::spawn(inbox(
+        acceptor.clone(),
+        wiring.bell,
+        wiring.replies,
+        wiring.feed_replies,
+    ));
+    while !acceptor.is_draining() {
+        executor::sleep(HEARTBEAT).await;
+        acceptor.beat();
+    }
+    tcp::stop_listening(listener_descriptor);
+    acceptor.connections.wake_all();
+    let drained_by_ms = acceptor.now_ms() + DRAIN.as_millis() as u64;
+    while acceptor.connections.count() > 0 && acceptor.now_ms() < drained_by_ms {
+        executor::sleep(HEARTBEAT).await;
+        acceptor.beat();
+    }
+    acceptor.lifecycle.acceptor_done();
+}
+
+async fn accept(acceptor: Rc<Acceptor>, listener: Listener) {
+    loop {
+        match listener.accept().await {
+            Ok(_) if acceptor.is_draining() => {}
+            Ok(stream) => {
+                if !acceptor
+                    .lifecycle
+                    .open_connection(acceptor.config.connections_max)
+                {
+                    continue;
+                }
+                let acceptor = acceptor.clone();
+                executor::spawn(async move {
+                    connection::serve(acceptor.clone(), stream).await;
+                    acceptor.lifecycle.close_connection();
+                });
+            }
+            // The listener was stopped. It is kept open, so that its descriptor means nothing else.
+            Err(_) if acceptor.is_draining() => std::future::pending().await,
+            Err(error) => {
+                warn!(acceptor.log, "A connection could not be accepted"; "error" => %error);
+                executor::sleep(ACCEPT_BACK_OFF).await;
+            }
+        }
+    }
+}
+
+async fn inbox(
+    acceptor: Rc<Acceptor>,
+    bell: Arc<Doorbell>,
+    replies: Vec<Receiver<Reply>>,
+    feed_replies: Receiver<FeedReply>,
+) {
+    loop {
+        let mut taken = 0;
+        for lane in &replies {
+            taken += acceptor.take_replies(lane);
+        }
+        taken += acceptor.take_feed_replies(&feed_replies);
+        if taken > 0 {
+            executor::yield_now().await;
+        } else {
+            let has_mail =
+                || !feed_replies.is_empty() || replies.iter().any(|lane| !lane.is_empty());
+            bell.wait(Duration::ZERO, has_mail).await;
+        }
+    }
+}
+
+impl Acceptor {
+    fn take_replies(&self, lane: &Receiver<Reply>) -> usize {
+        for taken in 0..TURN {
+            let Some(reply) = lane.pop() else {
+                return taken;
+            };
+            let in_flight = &self.in_flight[reply.to.shard as usize];
+            in_flight.set(in_flight.get() - 1);
+            self.outcomes.complete(reply.to.exchange, reply.outcome);
+        }
+        TURN
+    }
+
+    fn take_feed_replies(&self, lane: &Receiver<FeedReply>) -> usize {
+        for taken in 0..TURN {
+            let Some(reply) = lane.pop() else {
+                return taken;
+            };
+            self.feed_in_flight.set(self.feed_in_flight.get() - 1);
+            self.feed_answers.complete(reply.to.exchange, reply.answer);
+        }
+        TURN
+    }
+
+    fn beat(&self) {
+        self.now_ms.set(self.uptime.now_ms());
+        self.connections.sweep(self.now_ms(), &self.config);
+    }
+
+    /// The time that deadlines are counted in, as of the last heartbeat.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms.get()
+    }
+
+    /// Whether the server stops.
+    pub fn is_draining(&self) -> bool {
+        self.lifecycle.is_draining()
+    }
+
+    /// For errors that an operator must know of.
+    pub fn log(&self) -> &Logger {
+        &self.log
+    }
+
+    /// A number that no other request of this process has.
+    pub fn next_request_id(&self) -> u128 {
+        let id = self.next_request_id.get();
+        self.next_request_id.set(id.wrapping_add(1));
+        id
+    }
+
+    /// Begins an exchange with shards.
+    pub fn exchange(&self) -> Exchange<Outcome> {
+        self.outcomes.begin()
+    }
+
+    /// Sends what `request` makes to `shard`; its answer belongs to `exchange`.
+    pub fn send(
+        &self,
+        exchange: &Exchange<Outcome>,
+        shard: usize,
+        request: impl FnOnce(ReplyTo) -> ShardRequest,
+    ) -> Result<(), Overloaded> {
+        let in_flight = &self.in_flight[shard];
+        if in_flight.get() >= self.shard_window {
+            return Err(Overloaded);
+        }
+        let to = ReplyTo {
+            exchange: exchange.key(),
+            acceptor: self.index,
+            shard: shard as u16,
+        };
+        self.requests[shard]
+            .send(request(to))
+            .map_err(|_full| Overloaded)?;
+        in_flight.set(in_flight.get() + 1);
+        exchange.expect_one_more();
+        Ok(())
+    }
+
+    /// Asks one shard one thing.
+    pub async fn ask(
+        &self,
+        shard: usize,
+        request: impl FnOnce(ReplyTo) -> ShardRequest,
+    ) -> Result<Outcome, Overloaded> {
+        let exchange = self.exchange();
+        self.send(&exchange, shard, request)?;
+        Ok(exchange.one().await)
+    }
+
+    /// Asks the feed for events. If this future is dropped, the sequencer is told to forget the poll.
+    pub async fn poll_feed(
+        &self,
+        offset: u64,
+        limit: u32,
+        wait_ms: u32,
+    ) -> Result<FeedAnswer, Overloaded> {
+        let mut question = self.ask_feed(|to| {
+            FeedRequest::Poll(Poll {
+                to,
+                offset,
+                limit,
+                wait_ms,
+            })
+        })?;
+        Ok(question.answer().await)
+    }
+
+    /// Asks where the feed ends.
+    pub async fn feed_end(&self) -> Result<FeedAnswer, Overloaded> {
+        let mut question = self.ask_feed(FeedRequest::End)?;
+        Ok(question.answer().await)
+    }
+
+    fn ask_feed(
+        &self,
+        request: impl FnOnce(FeedReplyTo) -> FeedRequest,
+    ) -> Result<FeedQuestion<'_>, Overloaded> {
+        if self.feed_in_flight.get() >= self.feed_window {
+            return Err(Overloaded);
+        }
+        let exchange = self.feed_answers.begin();
+        let to = FeedReplyTo {
+            exchange: exchange.key(),
+            acceptor: self.index,
+        };
+        self.feed_requests
+            .send(request(to))
+            .map_err(|_full| Overloaded)?;
+        self.feed_in_flight.set(self.feed_in_flight.get() + 1);
+        exchange.expect_one_more();
+        Ok(FeedQuestion {
+            acceptor: self,
+            exchange,
+            to,
+            answered: false,
+        })
+    }
+}
+
+/// A question to the feed that is forgotten there if it is dropped here.
+struct FeedQuestion<'a> {
+    acceptor: &'a Acceptor,
+    exchange: Exchange<FeedAnswer>,
+    to: FeedReplyTo,
+    answered: bool,
+}
+
+impl FeedQuestion<'_> {
+    async fn answer(&mut self) -> FeedAnswer {
+        let answer = self.exchange.one().await;
+        self.answered = true;
+        answer
+    }
+}
+
+impl Drop for FeedQuestion<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            // The lane has room for one of these per question in flight.
+            let forget = FeedRequest::Forget(self.to);
+            self.acceptor
+                .feed_requests
+                .send(forget)
+                .expect("the lane is sized for it");
+        }
+    }
+}

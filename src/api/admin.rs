@@ -1,0 +1,333 @@
+//! `/v1/admin/products/*`: create, set and delete products.
+
+use std::rc::Rc;
+
+use hyper::StatusCode;
+use serde::{Deserialize, Serialize};
+use shards::{AdminAnswer, Creation, Price, Setting};
+use sonic_rs::LazyValue;
+
+use super::body::{self, Faults, Text};
+use super::problem::Problem;
+use super::respond::{self, Answer};
+use super::wire::{ITEMS_MAX, Items, Time, spread};
+use crate::acceptor::Acceptor;
+use crate::messages::{Outcome, ReplyTo, ShardRequest};
+use crate::rules;
+
+#[derive(Deserialize)]
+struct Products<'a> {
+    #[serde(borrow)]
+    products: Option<Vec<ProductItem<'a>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ProductItem<'a> {
+    #[serde(borrow)]
+    product_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    available: Option<i64>,
+    #[serde(borrow)]
+    price: Option<LazyValue<'a>>,
+    version: Option<i64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ProductIds<'a> {
+    #[serde(borrow)]
+    product_ids: Option<Vec<Text<'a>>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResultJson<'a> {
+    product_id: &'a str,
+    success: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_version: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_updated: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_message: Option<String>,
+}
+
+#[derive(Serialize)]
+struct AnswerJson<'a, Summary> {
+    results: Vec<ResultJson<'a>>,
+    summary: Summary,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CreationSummary {
+    total_requests: usize,
+    successful_creations: usize,
+    failed_creations: usize,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UpdateSummary {
+    total_requests: usize,
+    successful_updates: usize,
+    failed_updates: usize,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeletionSummary {
+    total_requests: usize,
+    successful_deletions: usize,
+    failed_deletions: usize,
+}
+
+/// `POST /v1/admin/products/create`
+pub async fn create(acceptor: &Rc<Acceptor>, json: &[u8]) -> Answer {
+    let body: Products<'_> = body::parse(json)?;
+    let (creations, ids) =
+        check_items(body.products.as_deref(), "products", ProductItem::creation)?;
+    let results = decide(acceptor, &ids, creations, ShardRequest::Create).await?;
+    respond(results, |total_requests, successful_creations| {
+        CreationSummary {
+            total_requests,
+            successful_creations,
+            failed_creations: total_requests - successful_creations,
+        }
+    })
+}
+
+/// `PUT /v1/admin/products/set`
+pub async fn set(acceptor: &Rc<Acceptor>, json: &[u8]) -> Answer {
+    let body: Products<'_> = body::parse(json)?;
+    let (settings, ids) = check_items(body.products.as_deref(), "products", ProductItem::setting)?;
+    let results = decide(acceptor, &ids, settings, ShardRequest::Set).await?;
+    respond(results, |total_requests, successful_updates| {
+        UpdateSummary {
+            total_requests,
+            successful_updates,
+            failed_updates: total_requests - successful_updates,
+        }
+    })
+}
+
+/// `DELETE /v1/admin/products/delete`
+pub async fn delete(acceptor: &Rc<Acceptor>, json: &[u8]) -> Answer {
+    let body: ProductIds<'_> = body::parse(json)?;
+    let (deletions, ids) = check_items(
+        body.product_ids.as_deref(),
+        "productIds",
+        |id, path, faults| {
+            let id: &str =
+                faults.required(|| path.to_owned(), Some(&**id), |id| rules::product_id(id))?;
+            Some((id.into(), id))
+        },
+    )?;
+    let results = decide(acceptor, &ids, deletions, ShardRequest::Delete).await?;
+    respond(results, |total_requests, successful_deletions| {
+        DeletionSummary {
+            total_requests,
+            successful_deletions,
+            failed_deletions: total_requests - successful_deletions,
+        }
+    })
+}
+
+/// Checks every item, so that a body with a fault anywhere changes nothing and lists all of them. `check` returns
+/// what to send and the id it is for.
+fn check_items<'b, Item, T>(
+    items: Option<&'b [Item]>,
+    member: &str,
+    check: impl Fn(&'b Item, &str, &mut Faults) -> Option<(T, &'b str)>,
+) -> Result<(Vec<T>, Vec<&'b str>), Problem> {
+    let mut faults = Faults::default();
+    let items = faults
+        .required(
+            || member.to_owned(),
+            items,
+            |items| match items.len() {
+                0 => Err("must not be empty"),
+                count if count > ITEMS_MAX => Err("must have at most 1000 items"),
+                _ => Ok(()),
+            },
+        )
+        .unwrap_or_default();
+    let checked: Vec<Option<(T, &str)>> = items
+        .iter()
+        .enumerate()
+        .map(|(index, item)| check(item, &format!("{member}[{index}]"), &mut faults))
+        .collect();
+    faults.finish()?;
+    Ok(checked.into_iter().flatten().unzip())
+}
+
+impl<'b> ProductItem<'b> {
+    fn creation<'i>(&'i self, path: &str, faults: &mut Faults) -> Option<(Creation, &'i str)> {
+        let field = |name: &'static str| move || format!("{path}.{name}");
+        let id = self.checked_id(path, faults);
+        let name = faults.required(field("name"), self.name.as_deref(), |name| {
+            rules::name(name)
+        });
+        let available = faults.required(field("available"), self.available, quantity);
+        let price = faults.required(field("price"), self.price.as_ref(), |price| {
+            check_price(price)
+        });
+        let creation = Creation {
+            id: id?.into(),
+            name: name?.into(),
+            available: available? as u64,
+            price: Price::new(price?.as_raw_str()),
+        };
+        Some((creation, id?))
+    }
+
+    fn setting<'i>(&'i self, path: &str, faults: &mut Faults) -> Option<(Setting, &'i str)> {
+        let field = |name: &'static str| move || format!("{path}.{name}");
+        let id = self.checked_id(path, faults);
+        let name = faults.optional(field("name"), self.name.as_deref(), |name| {
+            rules::name(name)
+        });
+        let available = faults.optional(field("available"), self.available, quantity);
+        let price = faults.optional(field("price"), self.price.as_ref(), |price| {
+            check_price(price)
+        });
+        let version = faults.optional(field("version"), self.version, quantity);
+        if self.name.is_none() && self.available.is_none() && self.price.is_none() {
+            faults.add(path, "must have at least one of name, available, price");
+        }
+        let setting = Setting {
+            id: id?.into(),
+            name: name.map(Box::from),
+            available: available.map(|available| available as u64),
+            price: price.map(|price| Price::new(price.as_raw_str())),
+            expected_version: version.map(|version| version as u64),
+        };
+        Some((setting, id?))
+    }
+
+    fn checked_id(&self, path: &str, faults: &mut Faults) -> Option<&str> {
+        let field = || format!("{path}.productId");
+        faults.required(field, self.product_id.as_deref(), |id| {
+            rules::product_id(id)
+        })
+    }
+}
+
+fn quantity(value: &i64) -> rules::Rule {
+    rules::quantity(u64::try_from(*value).unwrap_or(u64::MAX))
+}
+
+fn check_price(price: &LazyValue<'_>) -> rules::Rule {
+    let digits = price.as_raw_str();
+    match digits.starts_with(|first: char| first.is_ascii_digit() || first == '-') {
+        true => rules::price(digits),
+        false => Err("must be a number"),
+    }
+}
+
+/// Lets the shards decide and puts their answers in the order of the body.
+async fn decide<'i, T>(
+    acceptor: &Rc<Acceptor>,
+    ids: &[&'i str],
+    items: Vec<T>,
+    request: impl Fn(ReplyTo, Items<T>) -> ShardRequest,
+) -> Result<Vec<ResultJson<'i>>, Problem> {
+    let mut by_shard: Vec<Items<T>> = Vec::new();
+    by_shard.resize_with(acceptor.router.shard_count(), Vec::new);
+    for (index, item) in items.into_iter().enumerate() {
+        by_shard[acceptor.router.shard_of(ids[index])].push((index as u32, item));
+    }
+    let (outcomes, unsent) = spread(acceptor, by_shard, request).await;
+    // Whatever has no answer in the end met a failed journal.
+    let mut results: Vec<ResultJson<'i>> = ids
+        .iter()
+        .map(|id| refused(id, "storage_failed", "the journal failed".into()))
+        .collect();
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Admin(answers) => {
+                for (index, answer) in answers {
+                    results[index as usize] = result(ids[index as usize], answer);
+                }
+            }
+            Outcome::StorageFailed => {}
+            other => unreachable!("admin requests are answered as such, not {other:?}"),
+        }
+    }
+    for index in unsent {
+        results[index as usize] = refused(
+            ids[index as usize],
+            "overloaded",
+            "the server is busy".into(),
+        );
+    }
+    let all_are = |error_type| {
+        results
+            .iter()
+            .all(|result| result.error_type == Some(error_type))
+    };
+    match (all_are("overloaded"), all_are("storage_failed")) {
+        (true, _) => Err(Problem::overloaded()),
+        (_, true) => Err(Problem::storage_failed()),
+        _ => Ok(results),
+    }
+}
+
+fn result(id: &str, answer: AdminAnswer) -> ResultJson<'_> {
+    match answer {
+        AdminAnswer::Done { version, at } => ResultJson {
+            product_id: id,
+            success: true,
+            new_version: Some(version),
+            last_updated: Some(Time(at)),
+            error_type: None,
+            error_message: None,
+        },
+        AdminAnswer::AlreadyExists => refused(
+            id,
+            "already_exists",
+            format!("a product with id {id} exists"),
+        ),
+        AdminAnswer::NotFound => refused(id, "not_found", format!("no product with id {id}")),
+        AdminAnswer::VersionConflict { current } => ResultJson {
+            new_version: Some(current),
+            ..refused(
+                id,
+                "version_conflict",
+                format!("version conflict: the current version is {current}"),
+            )
+        },
+        AdminAnswer::OutOfRange => refused(
+            id,
+            "version_out_of_range",
+            "the version cannot grow any more".into(),
+        ),
+    }
+}
+
+fn refused<'i>(id: &'i str, error_type: &'static str, message: String) -> ResultJson<'i> {
+    ResultJson {
+        product_id: id,
+        success: false,
+        new_version: None,
+        last_updated: None,
+        error_type: Some(error_type),
+        error_message: Some(message),
+    }
+}
+
+fn respond<Summary: Serialize>(
+    results: Vec<ResultJson<'_>>,
+    summarise: impl FnOnce(usize, usize) -> Summary,
+) -> Answer {
+    let successful = results.iter().filter(|result| result.success).count();
+    let summary = summarise(results.len(), successful);
+    Ok(respond::json(
+        StatusCode::OK,
+        &AnswerJson { results, summary },
+    ))
+}

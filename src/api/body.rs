@@ -1,0 +1,227 @@
+//! Reading a request's body, within its bounds.
+
+use std::borrow::Cow;
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::problem::{Code, Problem};
+use crate::encoding;
+
+/// The largest body, in bytes.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Judges a body by its headers, before any of it is read and before `100 Continue` invites it.
+pub fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
+    let declared = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    if declared
+        .and_then(|text| text.parse::<u64>().ok())
+        .is_some_and(|length| length > BODY_BYTES_MAX as u64)
+    {
+        return Err(too_large());
+    }
+    match headers.get(CONTENT_TYPE) {
+        Some(value) if !is_json(value.as_bytes()) => Err(Problem::new(
+            Code::UnsupportedMediaType,
+            "the Content-Type must be application/json",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn is_json(content_type: &[u8]) -> bool {
+    let essence = content_type
+        .split(|byte| *byte == b';')
+        .next()
+        .unwrap_or_default();
+    let essence = essence.trim_ascii().to_ascii_lowercase();
+    essence == b"application/json"
+        || (essence.starts_with(b"application/") && essence.ends_with(b"+json"))
+}
+
+fn too_large() -> Problem {
+    Problem::new(
+        Code::BodyTooLarge,
+        format!("a body may have at most {BODY_BYTES_MAX} bytes"),
+    )
+}
+
+/// Reads the whole body. In the usual case it is one piece of hyper's own buffer and not copied.
+pub async fn read(mut body: Incoming) -> Result<Bytes, Problem> {
+    let mut first: Option<Bytes> = None;
+    let mut joined = BytesMut::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame.map_err(|error| {
+            let detail = format!("the body could not be read: {error}");
+            Problem::new(Code::ValidationError, detail)
+        })?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if first.as_ref().map_or(0, Bytes::len) + joined.len() + data.len() > BODY_BYTES_MAX {
+            return Err(too_large());
+        }
+        match &mut first {
+            None => first = Some(data),
+            Some(before) => {
+                joined.extend_from_slice(&std::mem::take(before));
+                joined.extend_from_slice(&data);
+            }
+        }
+    }
+    match joined.is_empty() {
+        true => Ok(first.unwrap_or_default()),
+        false => Ok(joined.freeze()),
+    }
+}
+
+/// Reads `json` as a `T`: text that is not JSON is one problem, a member of the wrong type another.
+pub fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Problem> {
+    if encoding::nests_deeper_than(json, encoding::DEPTH_MAX) {
+        let detail = format!("the body nests deeper than {} levels", encoding::DEPTH_MAX);
+        return Err(Problem::new(Code::InvalidJson, detail));
+    }
+    sonic_rs::from_slice(json).map_err(|error| match sonic_rs::from_slice::<IgnoredAny>(json) {
+        Err(error) => Problem::new(Code::InvalidJson, first_line(&error)),
+        Ok(_) => Problem::new(Code::ValidationError, first_line(&error)),
+    })
+}
+
+/// sonic-rs draws the place of an error on further lines.
+fn first_line(error: &sonic_rs::Error) -> String {
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// A string of a body, borrowed from it where it has no escapes. (`Option<Cow<str>>` would always copy.)
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(transparent)]
+pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Collects what is wrong with the members of a body.
+#[derive(Debug, Default)]
+pub struct Faults {
+    details: Vec<super::problem::Detail>,
+}
+
+impl Faults {
+    /// `field` breaks a rule.
+    pub fn add(&mut self, field: impl Into<String>, issue: &str) {
+        self.details.push(super::problem::Detail {
+            field: field.into(),
+            issue: issue.to_owned(),
+        });
+    }
+
+    /// The value of a member that must be there and keep `rule`.
+    pub fn required<T>(
+        &mut self,
+        field: impl Fn() -> String,
+        value: Option<T>,
+        rule: impl FnOnce(&T) -> crate::rules::Rule,
+    ) -> Option<T> {
+        if value.is_none() {
+            self.add(field(), "is required");
+        }
+        self.optional(field, value, rule)
+    }
+
+    /// The value of a member that must keep `rule` where it is there.
+    pub fn optional<T>(
+        &mut self,
+        field: impl Fn() -> String,
+        value: Option<T>,
+        rule: impl FnOnce(&T) -> crate::rules::Rule,
+    ) -> Option<T> {
+        let value = value?;
+        match rule(&value) {
+            Ok(()) => Some(value),
+            Err(issue) => {
+                self.add(field(), issue);
+                None
+            }
+        }
+    }
+
+    /// All of them in a sentence, for the item of a batch; none if there are none.
+    pub fn as_sentence(&self) -> Option<String> {
+        let one = |detail: &super::problem::Detail| format!("{} {}", detail.field, detail.issue);
+        let all: Vec<String> = self.details.iter().map(one).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    /// A problem that lists every fault, if there are any.
+    pub fn finish(self) -> Result<(), Problem> {
+        match self.details.is_empty() {
+            true => Ok(()),
+            false => Err(Problem::validation(self.details)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize, Debug)]
+    #[allow(dead_code)]
+    struct Sample<'a> {
+        #[serde(borrow)]
+        text: Option<Text<'a>>,
+        number: Option<i64>,
+    }
+
+    fn check(json: &[u8], expected: Option<Code>) {
+        let code = parse::<Sample<'_>>(json).err().map(|problem| problem.code);
+        assert_eq!(expected, code, "{}", String::from_utf8_lossy(json));
+    }
+
+    #[test]
+    fn what_is_not_json_is_told_from_what_has_the_wrong_type() {
+        check(br#"{"text":"a","number":1,"more":[{}]}"#, None);
+        check(br#"{"text":"a","#, Some(Code::InvalidJson));
+        check(br#"{"text":"a"} x"#, Some(Code::InvalidJson));
+        check(b"", Some(Code::InvalidJson));
+        check(b"{\"text\":\"\xff\"}", Some(Code::InvalidJson));
+        check(b"{\"more\":\"\xff\"}", Some(Code::InvalidJson));
+        check(br#"{"text":5}"#, Some(Code::ValidationError));
+        check(br#"{"number":1.5}"#, Some(Code::ValidationError));
+        check(br#"{"number":1e400}"#, Some(Code::InvalidJson));
+        check(
+            br#"{"number":99999999999999999999}"#,
+            Some(Code::ValidationError),
+        );
+        check(br#"{"number":1,"number":2}"#, Some(Code::ValidationError));
+        check(br#"[]"#, Some(Code::ValidationError));
+        check(
+            &[b"[".repeat(100_000), b"]".repeat(100_000)].concat(),
+            Some(Code::InvalidJson),
+        );
+    }
+
+    #[test]
+    fn strings_without_escapes_are_borrowed() {
+        let sample: Sample<'_> = parse(br#"{"text":"plain"}"#).unwrap();
+        assert!(matches!(sample.text, Some(Text(Cow::Borrowed("plain")))));
+    }
+}

@@ -1,0 +1,236 @@
+//! From the head of a request and its body to a response. Never panics, never lets a fault of a request reach
+//! further than its own answer.
+//!
+//! The order of judgement: the head itself, the path (404), the method (405), the key (401, 403), what the headers
+//! say of the body (413, 415), whether the server stops (503), and only then the body.
+
+mod admin;
+mod body;
+mod events;
+mod problem;
+mod products;
+mod query;
+mod respond;
+mod route;
+mod updates;
+mod wire;
+
+use std::rc::Rc;
+
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+use slog::warn;
+use ulid::{ULID_LEN, Ulid};
+
+use crate::acceptor::Acceptor;
+use crate::acceptor::auth::{Access, KEY_HEADER};
+use crate::acceptor::connection::{Phase, Watch};
+use crate::runtime::clock;
+use problem::{Code, Problem};
+use respond::Answer;
+pub use respond::ResponseBody;
+use route::Route;
+
+/// The most bytes of a request line and its headers.
+const HEAD_BYTES_MAX: usize = 16 << 10;
+/// The longest request id that a caller may give.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Answers `request`.
+pub async fn handle(
+    acceptor: Rc<Acceptor>,
+    watch: Rc<Watch>,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let (head, body) = request.into_parts();
+    let request_id = request_id(&acceptor, &head.headers);
+    let answer = answer(&acceptor, &watch, &head, body).await;
+    let mut response = answer.unwrap_or_else(|problem| {
+        if problem.code == Code::StorageFailed {
+            warn!(acceptor.log(), "A request met a failed journal"; "request_id" => text(&request_id));
+        }
+        problem.into_response(text(&request_id))
+    });
+    response.headers_mut().insert(REQUEST_ID, request_id);
+    response
+}
+
+fn text(id: &HeaderValue) -> &str {
+    id.to_str().unwrap_or_default()
+}
+
+/// The caller's own id where it is a sensible one, else a new one.
+fn request_id(acceptor: &Acceptor, headers: &HeaderMap) -> HeaderValue {
+    let is_printable = |byte: &u8| (b' '..=b'~').contains(byte);
+    let given = headers.get(&REQUEST_ID).filter(|id| {
+        let id = id.as_bytes();
+        (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.iter().all(is_printable)
+    });
+    given.cloned().unwrap_or_else(|| {
+        let id = Ulid::from_parts(clock::wall_now().0, acceptor.next_request_id());
+        let mut buffer = [0; ULID_LEN];
+        HeaderValue::from_str(id.array_to_str(&mut buffer)).expect("a ULID is ASCII")
+    })
+}
+
+async fn answer(acceptor: &Rc<Acceptor>, watch: &Watch, head: &Parts, body: Incoming) -> Answer {
+    check_head(head)?;
+    if head.method == Method::OPTIONS && head.uri.path() == "*" {
+        return Ok(options("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
+    }
+    let route = Route::of(head.uri.path())
+        .ok_or_else(|| Problem::new(Code::NotFound, format!("no path {}", head.uri.path())))?;
+    if head.method == Method::OPTIONS {
+        return Ok(options(route.allow()));
+    }
+    route.check_method(&head.method)?;
+    check_access(acceptor, &route, &head.headers)?;
+    if route.is_versioned() && acceptor.is_draining() {
+        return Err(Problem::new(Code::Draining, "the server is stopping"));
+    }
+    let query = head.uri.query();
+    match route {
+        Route::Product(id) => products::read(acceptor, &id, &head.headers).await,
+        Route::List => products::list(acceptor, query).await,
+        Route::Snapshot => products::snapshot(acceptor).await,
+        Route::Events => events::poll(acceptor, query).await,
+        Route::Health => Ok(health(acceptor)),
+        Route::Explanation(code) => explain(code),
+        Route::Update | Route::Create | Route::Set | Route::Delete => {
+            body::check_headers(&head.headers)?;
+            watch.enter(Phase::Body, acceptor.now_ms());
+            let json = body::read(body).await?;
+            watch.enter(Phase::Handling, acceptor.now_ms());
+            match route {
+                Route::Update => updates::handle(acceptor, &json).await,
+                Route::Create => admin::create(acceptor, &json).await,
+                Route::Set => admin::set(acceptor, &json).await,
+                _ => admin::delete(acceptor, &json).await,
+            }
+        }
+    }
+}
+
+/// What hyper leaves unchecked of a head.
+fn check_head(head: &Parts) -> Result<(), Problem> {
+    let headers = head.headers.iter();
+    let header_bytes: usize = headers
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    let path_bytes = head.uri.path().len() + head.uri.query().map_or(0, str::len);
+    if header_bytes + path_bytes + head.method.as_str().len() > HEAD_BYTES_MAX {
+        let detail =
+            format!("the request line and headers may have at most {HEAD_BYTES_MAX} bytes");
+        return Err(Problem::new(Code::HeadersTooLarge, detail));
+    }
+    let malformed = |detail: &str| Err(Problem::new(Code::ValidationError, detail));
+    let mut hosts = head.headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_valid_host(host.as_bytes()) => {}
+        (None, None) if head.version == hyper::Version::HTTP_10 => {}
+        _ => return malformed("exactly one valid Host header is needed"),
+    }
+    if head
+        .uri
+        .authority()
+        .is_some_and(|authority| authority.as_str().contains('@'))
+    {
+        return malformed("the target must not contain userinfo");
+    }
+    let is_asterisk = head.uri.path() == "*" && head.method == Method::OPTIONS;
+    if !head.uri.path().starts_with('/') && !is_asterisk {
+        return malformed("the target must be a path or an absolute URI");
+    }
+    let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    match (encodings.next(), encodings.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => malformed("the Transfer-Encoding must be exactly chunked"),
+    }
+}
+
+/// A host name or address with an optional port.
+fn is_valid_host(host: &[u8]) -> bool {
+    !host.is_empty()
+        && host
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte))
+}
+
+fn check_access(
+    acceptor: &Acceptor,
+    route: &Route<'_>,
+    headers: &HeaderMap,
+) -> Result<(), Problem> {
+    let needs = route.needs();
+    if needs == Access::None {
+        return Ok(());
+    }
+    let key = headers
+        .get(KEY_HEADER)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    match acceptor.keys.access(key) {
+        Access::None => Err(Problem::new(
+            Code::Unauthorized,
+            "a known key is needed in the header X-API-Key",
+        )),
+        access if access < needs => Err(Problem::new(
+            Code::Forbidden,
+            "this path needs an admin key",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn options(allow: &'static str) -> Response<ResponseBody> {
+    let mut response = respond::empty(StatusCode::NO_CONTENT);
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HealthJson {
+    status: &'static str,
+    version: &'static str,
+    uptime_seconds: u64,
+}
+
+fn health(acceptor: &Acceptor) -> Response<ResponseBody> {
+    let lifecycle = &acceptor.lifecycle;
+    let (status, word) = match lifecycle.has_failed_journal() || lifecycle.is_draining() {
+        false => (StatusCode::OK, "healthy"),
+        true => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
+    };
+    let health = HealthJson {
+        status: word,
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: lifecycle.uptime().as_secs(),
+    };
+    respond::json(status, &health)
+}
+
+#[derive(Serialize)]
+struct ExplanationJson {
+    code: &'static str,
+    status: u16,
+    explanation: &'static str,
+}
+
+fn explain(name: &str) -> Answer {
+    let code = Code::by_name(name)
+        .ok_or_else(|| Problem::new(Code::NotFound, format!("no problem with code {name}")))?;
+    let explanation = ExplanationJson {
+        code: code.as_str(),
+        status: code.status().as_u16(),
+        explanation: code.explanation(),
+    };
+    Ok(respond::json(StatusCode::OK, &explanation))
+}

@@ -1,0 +1,139 @@
+//! Paths and methods.
+
+use std::borrow::Cow;
+
+use hyper::Method;
+use percent_encoding::percent_decode_str;
+
+use super::problem::{Code, Problem};
+use crate::acceptor::auth::Access;
+
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// `POST /v1/inventory/updates`
+    Update,
+    /// `GET /v1/inventory/{productId}`
+    Product(Cow<'a, str>),
+    /// `GET /v1/inventory`
+    List,
+    /// `GET /v1/inventory/events`
+    Events,
+    /// `GET /v1/inventory/snapshot`
+    Snapshot,
+    /// `POST /v1/admin/products/create`
+    Create,
+    /// `PUT /v1/admin/products/set`
+    Set,
+    /// `DELETE /v1/admin/products/delete`
+    Delete,
+    /// `GET /health`, `/health/live`, `/health/ready`
+    Health,
+    /// `GET /problems/{code}`
+    Explanation(&'a str),
+}
+
+impl<'a> Route<'a> {
+    /// The route of `path`; none if there is no such path.
+    pub fn of(path: &'a str) -> Option<Route<'a>> {
+        let path = path.strip_prefix('/')?;
+        match path {
+            "v1/inventory" => return Some(Route::List),
+            "v1/inventory/updates" => return Some(Route::Update),
+            "v1/inventory/events" => return Some(Route::Events),
+            "v1/inventory/snapshot" => return Some(Route::Snapshot),
+            "v1/admin/products/create" => return Some(Route::Create),
+            "v1/admin/products/set" => return Some(Route::Set),
+            "v1/admin/products/delete" => return Some(Route::Delete),
+            "health" | "health/live" | "health/ready" => return Some(Route::Health),
+            _ => {}
+        }
+        if let Some(id) = path.strip_prefix("v1/inventory/") {
+            let is_segment = !id.is_empty() && !id.contains('/');
+            let id = percent_decode_str(id).decode_utf8().ok()?;
+            return is_segment.then_some(Route::Product(id));
+        }
+        let code = path.strip_prefix("problems/")?;
+        Some(Route::Explanation(code))
+    }
+
+    /// The method it has besides `OPTIONS`, and `HEAD` with `GET`.
+    fn method(&self) -> Method {
+        match self {
+            Route::Update | Route::Create => Method::POST,
+            Route::Set => Method::PUT,
+            Route::Delete => Method::DELETE,
+            Route::Product(_)
+            | Route::List
+            | Route::Events
+            | Route::Snapshot
+            | Route::Health
+            | Route::Explanation(_) => Method::GET,
+        }
+    }
+
+    /// What the header `Allow` lists.
+    pub fn allow(&self) -> &'static str {
+        match self.method() {
+            Method::POST => "POST, OPTIONS",
+            Method::PUT => "PUT, OPTIONS",
+            Method::DELETE => "DELETE, OPTIONS",
+            _ => "GET, HEAD, OPTIONS",
+        }
+    }
+
+    /// Refuses a method that it does not have. `OPTIONS` is answered before.
+    pub fn check_method(&self, method: &Method) -> Result<(), Problem> {
+        let own = self.method();
+        if *method == own || (own == Method::GET && *method == Method::HEAD) {
+            return Ok(());
+        }
+        let detail = format!("this path does not have the method {method}");
+        Err(Problem {
+            allow: Some(self.allow()),
+            ..Problem::new(Code::MethodNotAllowed, detail)
+        })
+    }
+
+    /// What a key must open for it.
+    pub fn needs(&self) -> Access {
+        match self {
+            Route::Create | Route::Set | Route::Delete => Access::Admin,
+            Route::Health | Route::Explanation(_) => Access::None,
+            _ => Access::Regular,
+        }
+    }
+
+    /// Whether it is part of the API that stops being served when the server stops.
+    pub fn is_versioned(&self) -> bool {
+        !matches!(self, Route::Health | Route::Explanation(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_lead_where_the_contract_says() {
+        let check = |path: &str, expected: Option<Route<'_>>| {
+            assert_eq!(expected, Route::of(path), "{path}")
+        };
+        check("/v1/inventory", Some(Route::List));
+        check("/v1/inventory/", None);
+        check(
+            "/v1/inventory/PROD-001",
+            Some(Route::Product("PROD-001".into())),
+        );
+        check(
+            "/v1/inventory/a%20b%C3%A4",
+            Some(Route::Product("a bä".into())),
+        );
+        check("/v1/inventory/%ff", None);
+        check("/v1/inventory/a/b", None);
+        check("/v1/inventory/updates", Some(Route::Update));
+        check("/problems/not_found", Some(Route::Explanation("not_found")));
+        check("/V1/inventory", None);
+        check("*", None);
+    }
+}

@@ -1,0 +1,364 @@
+//! `POST /v1/inventory/updates`: one update or a batch.
+
+use std::rc::Rc;
+
+use hyper::StatusCode;
+use hyper::header::HeaderValue;
+use serde::{Deserialize, Serialize};
+use shards::{Identity, Receipt, Update, UpdateAnswer};
+
+use super::body::{self, Faults, Text};
+use super::problem::{Code, Problem};
+use super::respond::{self, Answer};
+use super::wire::{ITEMS_MAX, Time, spread};
+use crate::acceptor::Acceptor;
+use crate::messages::{Outcome, ShardRequest};
+use crate::rules;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    #[serde(borrow)]
+    store_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    product_id: Option<Text<'a>>,
+    delta: Option<i64>,
+    version: Option<i64>,
+    any_version: Option<bool>,
+    #[serde(borrow)]
+    idempotency_key: Option<Text<'a>>,
+    #[serde(borrow)]
+    updates: Option<Vec<Item<'a>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Item<'a> {
+    #[serde(borrow)]
+    product_id: Option<Text<'a>>,
+    delta: Option<i64>,
+    version: Option<i64>,
+    any_version: Option<bool>,
+    #[serde(borrow)]
+    idempotency_key: Option<Text<'a>>,
+}
+
+/// The answer to an update, in the brief's shape.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResultJson<'a> {
+    product_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_quantity: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_version: Option<u64>,
+    applied: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_updated: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_message: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    replayed: bool,
+}
+
+#[derive(Serialize)]
+struct BatchJson<'a> {
+    results: Vec<ResultJson<'a>>,
+    summary: SummaryJson,
+}
+
+#[derive(Serialize)]
+struct SummaryJson {
+    total: usize,
+    succeeded: usize,
+    failed: usize,
+}
+
+/// Decides the update or the batch in `json`.
+pub async fn handle(acceptor: &Rc<Acceptor>, json: &[u8]) -> Answer {
+    let mut body: Body<'_> = body::parse(json)?;
+    match body.updates.take() {
+        None => single(acceptor, body).await,
+        Some(items) => batch(acceptor, body, items).await,
+    }
+}
+
+async fn single(acceptor: &Rc<Acceptor>, body: Body<'_>) -> Answer {
+    let item = Item {
+        product_id: body.product_id,
+        delta: body.delta,
+        version: body.version,
+        any_version: body.any_version,
+        idempotency_key: body.idempotency_key,
+    };
+    let mut faults = Faults::default();
+    let store_id = faults.required(
+        || "storeId".into(),
+        body.store_id.as_deref(),
+        |id| rules::store_id(id),
+    );
+    let update = item.check(store_id.unwrap_or("?"), &mut faults);
+    faults.finish()?;
+    let update = update.expect("without a fault there is an update");
+    let product_id = item
+        .product_id
+        .as_deref()
+        .expect("without a fault there is a product");
+
+    let shard = acceptor.router.shard_of(product_id);
+    let outcome = acceptor
+        .ask(shard, |to| ShardRequest::Update(to, update))
+        .await;
+    match outcome {
+        Ok(Outcome::Update(answer)) => respond_single(&item, answer),
+        Ok(Outcome::StorageFailed) => Err(Problem::storage_failed()),
+        Ok(other) => unreachable!("an update is answered as an update, not {other:?}"),
+        Err(_overloaded) => Err(Problem::overloaded()),
+    }
+}
+
+fn respond_single(item: &Item<'_>, answer: UpdateAnswer) -> Answer {
+    let status = match answer {
+        UpdateAnswer::Applied(_) | UpdateAnswer::Replayed(_) => StatusCode::OK,
+        UpdateAnswer::VersionConflict(_)
+        | UpdateAnswer::Insufficient(_)
+        | UpdateAnswer::OutOfRange(_) => StatusCode::CONFLICT,
+        UpdateAnswer::KeyReused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        UpdateAnswer::NotFound => StatusCode::NOT_FOUND,
+        UpdateAnswer::MemoryFull => return Err(memory_full()),
+    };
+    let mut response = respond::json(status, &result(item, answer));
+    if let UpdateAnswer::Replayed(_) = answer {
+        response
+            .headers_mut()
+            .insert("idempotent-replayed", HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+fn memory_full() -> Problem {
+    Problem::new(
+        Code::Overloaded,
+        "the idempotency memory is full; it empties as entries reach IDEMPOTENCY_CACHE_TTL",
+    )
+}
+
+impl Item<'_> {
+    /// The update it asks for; none, and faults, if it breaks a rule.
+    fn check(&self, store_id: &str, faults: &mut Faults) -> Option<Update> {
+        let field = |name: &'static str| move || name.to_owned();
+        let product_id = faults.required(field("productId"), self.product_id.as_deref(), |id| {
+            rules::product_id(id)
+        });
+        let delta = faults.required(field("delta"), self.delta, |delta| rules::delta(*delta));
+        let key = faults.required(
+            field("idempotencyKey"),
+            self.idempotency_key.as_deref(),
+            |key| rules::idempotency_key(key),
+        );
+        let expected_version = self.expected_version(faults);
+        Some(Update {
+            identity: Identity::new(store_id, product_id?, key?),
+            delta: delta?,
+            expected_version: expected_version?,
+        })
+    }
+
+    fn expected_version(&self, faults: &mut Faults) -> Option<Option<u64>> {
+        match (self.version, self.any_version.unwrap_or(false)) {
+            (Some(version), false) => match u64::try_from(version) {
+                Ok(version) if rules::quantity(version).is_ok() => Some(Some(version)),
+                _ => {
+                    faults.add("version", "must be an integer from 0 to 9007199254740991");
+                    None
+                }
+            },
+            (None, true) => Some(None),
+            (None, false) => {
+                faults.add("version", "is required, or anyVersion: true in its place");
+                None
+            }
+            (Some(_), true) => {
+                faults.add("anyVersion", "must not stand beside version");
+                None
+            }
+        }
+    }
+}
+
+async fn batch(acceptor: &Rc<Acceptor>, body: Body<'_>, items: Vec<Item<'_>>) -> Answer {
+    let store_id = check_batch(&body, &items)?;
+    let mut results: Vec<Option<ResultJson<'_>>> = Vec::new();
+    let mut by_shard: Vec<Vec<(u32, Update)>> = vec![Vec::new(); acceptor.router.shard_count()];
+    for (index, item) in items.iter().enumerate() {
+        let mut faults = Faults::default();
+        match item.check(store_id, &mut faults) {
+            Some(update) => {
+                let shard = acceptor.router.shard_of(update.identity.product_id());
+                by_shard[shard].push((index as u32, update));
+                results.push(None);
+            }
+            None => {
+                let message = faults.as_sentence().expect("a refused item has a fault");
+                results.push(Some(refused(item, "invalid_request", message)));
+            }
+        }
+    }
+    let (outcomes, unsent) = spread(acceptor, by_shard, ShardRequest::Updates).await;
+    let mut storage_failed = false;
+    for outcome in outcomes {
+        match outcome {
+            Outcome::Updates(answers) => {
+                for (index, answer) in answers {
+                    let item = &items[index as usize];
+                    let mut json = result(item, answer);
+                    json.replayed = matches!(answer, UpdateAnswer::Replayed(_));
+                    results[index as usize] = Some(json);
+                }
+            }
+            Outcome::StorageFailed => storage_failed = true,
+            other => unreachable!("updates are answered as updates, not {other:?}"),
+        }
+    }
+    for index in unsent {
+        let item = &items[index as usize];
+        results[index as usize] = Some(refused(item, "overloaded", "the server is busy".into()));
+    }
+    respond_batch(&items, results, storage_failed)
+}
+
+fn check_batch<'b>(body: &'b Body<'_>, items: &[Item<'_>]) -> Result<&'b str, Problem> {
+    let mut faults = Faults::default();
+    let store_id = faults.required(
+        || "storeId".into(),
+        body.store_id.as_deref(),
+        |id| rules::store_id(id),
+    );
+    if items.is_empty() {
+        faults.add("updates", "must not be empty");
+    }
+    if items.len() > ITEMS_MAX {
+        faults.add("updates", "must have at most 1000 items");
+    }
+    let beside = [
+        ("productId", body.product_id.is_some()),
+        ("delta", body.delta.is_some()),
+        ("version", body.version.is_some()),
+        ("anyVersion", body.any_version.is_some()),
+        ("idempotencyKey", body.idempotency_key.is_some()),
+    ];
+    for (member, _) in beside.into_iter().filter(|(_, is_there)| *is_there) {
+        faults.add(member, "must not stand beside updates");
+    }
+    faults.finish()?;
+    Ok(store_id.expect("without a fault there is a store"))
+}
+
+fn respond_batch(
+    items: &[Item<'_>],
+    results: Vec<Option<ResultJson<'_>>>,
+    storage_failed: bool,
+) -> Answer {
+    let failed = |item| refused(item, "storage_failed", "the journal failed".into());
+    let results: Vec<ResultJson<'_>> = items
+        .iter()
+        .zip(results)
+        .map(|(item, result)| result.unwrap_or_else(|| failed(item)))
+        .collect();
+    let all_are = |error_type| {
+        results
+            .iter()
+            .all(|result| result.error_type == Some(error_type))
+    };
+    if storage_failed && all_are("storage_failed") {
+        return Err(Problem::storage_failed());
+    }
+    if all_are("overloaded") {
+        return Err(Problem::overloaded());
+    }
+    let succeeded = results.iter().filter(|result| result.applied).count();
+    let summary = SummaryJson {
+        total: results.len(),
+        succeeded,
+        failed: results.len() - succeeded,
+    };
+    Ok(respond::json(
+        StatusCode::OK,
+        &BatchJson { results, summary },
+    ))
+}
+
+/// The answer in the brief's shape.
+fn result<'a>(item: &'a Item<'_>, answer: UpdateAnswer) -> ResultJson<'a> {
+    let (error_type, message) = match answer {
+        UpdateAnswer::Applied(receipt) | UpdateAnswer::Replayed(receipt) => {
+            return ResultJson {
+                applied: true,
+                ..standing(item, Some(receipt))
+            };
+        }
+        UpdateAnswer::VersionConflict(now) => {
+            let sent = item.version.unwrap_or_default();
+            let message = format!("version conflict: expected {}, got {sent}", now.version);
+            ("version_conflict", message)
+        }
+        UpdateAnswer::Insufficient(now) => {
+            let wanted = item.delta.unwrap_or_default().unsigned_abs();
+            let message = format!(
+                "insufficient inventory: {} available, {wanted} wanted",
+                now.quantity
+            );
+            ("insufficient_inventory", message)
+        }
+        UpdateAnswer::OutOfRange(_) => {
+            let message = "the quantity or version would exceed 9007199254740991";
+            ("quantity_out_of_range", message.to_owned())
+        }
+        UpdateAnswer::KeyReused(_) => {
+            let message = "the idempotency key was used with another delta";
+            ("idempotency_key_reused", message.to_owned())
+        }
+        UpdateAnswer::NotFound => {
+            let id = item.product_id.as_deref().unwrap_or_default();
+            ("product_not_found", format!("no product with id {id}"))
+        }
+        UpdateAnswer::MemoryFull => ("overloaded", "the idempotency memory is full".to_owned()),
+    };
+    let now = match answer {
+        UpdateAnswer::VersionConflict(now)
+        | UpdateAnswer::Insufficient(now)
+        | UpdateAnswer::OutOfRange(now) => Some(now),
+        UpdateAnswer::KeyReused(now) => now,
+        _ => None,
+    };
+    ResultJson {
+        error_type: Some(error_type),
+        error_message: Some(message),
+        ..standing(item, now)
+    }
+}
+
+/// Where the product stands, and nothing applied.
+fn standing<'a>(item: &'a Item<'_>, now: Option<Receipt>) -> ResultJson<'a> {
+    ResultJson {
+        product_id: item.product_id.as_deref().unwrap_or_default(),
+        new_quantity: now.map(|now| now.quantity),
+        new_version: now.map(|now| now.version),
+        applied: false,
+        last_updated: now.map(|now| Time(now.at)),
+        error_type: None,
+        error_message: None,
+        replayed: false,
+    }
+}
+
+/// An item that no shard has decided.
+fn refused<'a>(item: &'a Item<'_>, error_type: &'static str, message: String) -> ResultJson<'a> {
+    ResultJson {
+        error_type: Some(error_type),
+        error_message: Some(message),
+        ..standing(item, None)
+    }
+}

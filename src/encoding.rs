@@ -1,0 +1,122 @@
+//! The JSON that is the same wherever it stands: on the wire, in the feed, in the journal and in the snapshot.
+//!
+//! Written member by member because a price is copied digit for digit and because this is the inner loop of every
+//! write; strings are escaped by sonic-rs, integers printed by itoa, times by humantime.
+
+use std::io::Write;
+use std::time::{Duration, UNIX_EPOCH};
+
+use shards::{Product, Timestamp};
+
+/// Appends `text` as a JSON string.
+pub fn string(out: &mut Vec<u8>, text: &str) {
+    sonic_rs::to_writer(out, text).expect("a string can be written to memory");
+}
+
+/// Appends an integer.
+pub fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Appends a time as a JSON string: RFC 3339, UTC, milliseconds.
+pub fn timestamp(out: &mut Vec<u8>, at: Timestamp) {
+    let at = UNIX_EPOCH + Duration::from_millis(at.0.min(TIMESTAMP_MAX_MS));
+    write!(out, "\"{}\"", humantime::format_rfc3339_millis(at)).expect("memory takes it");
+}
+
+/// The end of the year 9999: RFC 3339 has four digits for the year.
+const TIMESTAMP_MAX_MS: u64 = 253_402_300_799_999;
+
+/// Reads what [`timestamp`] wrote, or any other RFC 3339 time in UTC from 1970 on.
+pub fn parse_timestamp(text: &str) -> Option<Timestamp> {
+    let at = humantime::parse_rfc3339(text).ok()?;
+    let since_epoch = at.duration_since(UNIX_EPOCH).ok()?;
+    Some(Timestamp(u64::try_from(since_epoch.as_millis()).ok()?))
+}
+
+/// Appends a product in the brief's shape.
+pub fn product(out: &mut Vec<u8>, product: &Product) {
+    out.extend_from_slice(b"{\"productId\":");
+    string(out, &product.id);
+    out.extend_from_slice(b",\"name\":");
+    string(out, &product.name);
+    out.extend_from_slice(b",\"available\":");
+    integer(out, product.available);
+    out.extend_from_slice(b",\"version\":");
+    integer(out, product.version);
+    out.extend_from_slice(b",\"lastUpdated\":");
+    timestamp(out, product.updated_at);
+    out.extend_from_slice(b",\"price\":");
+    out.extend_from_slice(product.price.as_str().as_bytes());
+    out.push(b'}');
+}
+
+/// Whether the JSON text nests deeper than `limit`. sonic-rs recurses without a bound and would take the process
+/// down, so nothing from outside is parsed before this. Brackets in strings do not count.
+pub fn nests_deeper_than(json: &[u8], limit: usize) -> bool {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for &byte in json {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > limit {
+                    return true;
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// The deepest nesting that is parsed. The deepest that anything here needs is 4.
+pub const DEPTH_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_timestamp(at: u64, expected: &str) {
+        let mut out = Vec::new();
+        timestamp(&mut out, Timestamp(at));
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(format!("\"{expected}\""), text);
+        assert_eq!(Some(Timestamp(at)), parse_timestamp(expected));
+    }
+
+    #[test]
+    fn times_are_rfc_3339_with_milliseconds() {
+        check_timestamp(0, "1970-01-01T00:00:00.000Z");
+        check_timestamp(1_705_314_600_123, "2024-01-15T10:30:00.123Z");
+        check_timestamp(TIMESTAMP_MAX_MS, "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn depth_counts_brackets_outside_strings_only() {
+        let check = |json: &str, limit, expected| {
+            assert_eq!(
+                expected,
+                nests_deeper_than(json.as_bytes(), limit),
+                "{json}"
+            );
+        };
+        check(r#"{"a":[1,2]}"#, 2, false);
+        check(r#"{"a":[[1]]}"#, 2, true);
+        check(r#"{"a":"[[[[[["}"#, 1, false);
+        check(r#"{"a":"\"[[[\\"}"#, 1, false);
+        check(r#"["\\",[[]]]"#, 2, true);
+        check(r#"[[]],[[]]"#, 2, false);
+        check(&"[".repeat(100_000), 32, true);
+    }
+}

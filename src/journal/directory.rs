@@ -1,0 +1,214 @@
+//! The files of the journal: their names, the lock on their directory, and making a change of names durable.
+//!
+//! ```text
+//!   data/inventory.json                      DATA_PATH: the snapshot
+//!   data/events.json                         EVENTS_FILE_PATH: the active segment
+//!   data/events.00000000000000001000.json    a full segment, by its first offset
+//!   data/events.spare.json                   the next segment, made ready in advance
+//!   data/.central-inventory.lock             held while a server runs
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+const LOCK_NAME: &str = ".central-inventory.lock";
+/// Digits of the first offset in a segment's name: enough for any u64, so that names sort as offsets do.
+const OFFSET_DIGITS: usize = 20;
+/// A new segment is filled and synced in pieces of this size, so that a sync of the journal beside it never waits
+/// for more than a piece.
+const FILL_PIECE: usize = 1 << 20;
+
+/// The paths of a journal.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// The snapshot.
+    pub snapshot: PathBuf,
+    /// The active segment.
+    pub active: PathBuf,
+}
+
+impl Paths {
+    /// The directory of the segments.
+    pub fn directory(&self) -> &Path {
+        parent(&self.active)
+    }
+
+    /// The next segment, made ready in advance.
+    pub fn spare(&self) -> PathBuf {
+        self.named("spare")
+    }
+
+    /// A full segment.
+    pub fn full(&self, first_offset: u64) -> PathBuf {
+        self.named(&format!("{first_offset:0OFFSET_DIGITS$}"))
+    }
+
+    fn named(&self, part: &str) -> PathBuf {
+        let (stem, extension) = self.name_parts();
+        self.active
+            .with_file_name(format!("{stem}.{part}{extension}"))
+    }
+
+    fn name_parts(&self) -> (String, String) {
+        let text = |part: Option<&std::ffi::OsStr>| part.map(|p| p.to_string_lossy().into_owned());
+        let stem = text(self.active.file_stem()).unwrap_or_default();
+        let extension = text(self.active.extension()).map_or_else(String::new, |e| format!(".{e}"));
+        (stem, extension)
+    }
+
+    /// The full segments with their first offsets, oldest first.
+    pub fn full_segments(&self) -> io::Result<Vec<(u64, PathBuf)>> {
+        let (stem, extension) = self.name_parts();
+        let offset_of = |name: &str| -> Option<u64> {
+            let digits = name
+                .strip_prefix(&stem)?
+                .strip_prefix('.')?
+                .strip_suffix(&extension)?;
+            (digits.len() == OFFSET_DIGITS)
+                .then(|| digits.parse().ok())
+                .flatten()
+        };
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.directory())? {
+            let entry = entry?;
+            if let Some(first_offset) = entry.file_name().to_str().and_then(offset_of) {
+                found.push((first_offset, entry.path()));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+/// The directory that `path` is in.
+pub fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// The exclusive locks of a running server; released when dropped, or when the process ends however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _files: Vec<File>,
+}
+
+/// Makes the directories of `paths` and locks them.
+pub fn lock(paths: &Paths) -> io::Result<Lock> {
+    let mut directories = vec![parent(&paths.active), parent(&paths.snapshot)];
+    for directory in &directories {
+        fs::create_dir_all(directory).map_err(|error| {
+            describe(
+                error,
+                format!("cannot make the directory {}", directory.display()),
+            )
+        })?;
+    }
+    directories.sort();
+    directories.dedup_by_key(|directory| fs::canonicalize(directory).ok());
+    let files = directories
+        .into_iter()
+        .map(lock_directory)
+        .collect::<io::Result<_>>()?;
+    Ok(Lock { _files: files })
+}
+
+fn lock_directory(directory: &Path) -> io::Result<File> {
+    let path = directory.join(LOCK_NAME);
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(|error| describe(error, format!("cannot open {}", path.display())))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            format!(
+                "the directory {} is in use by another central-inventory server: stop that one, or set DATA_PATH \
+                 and EVENTS_FILE_PATH to a directory of its own",
+                directory.display()
+            ),
+        )),
+        Err(TryLockError::Error(error)) => {
+            Err(describe(error, format!("cannot lock {}", path.display())))
+        }
+    }
+}
+
+/// The same error, with what was being done in front.
+pub fn describe(error: io::Error, what: String) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+/// Makes names created, changed or removed in `directory` durable.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Makes a segment of `size` bytes of newlines at `path`, on disk with its name when this returns, so that
+/// writing to it later changes no metadata.
+pub fn make_segment(path: &Path, size: u64) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    let piece = vec![b'\n'; FILL_PIECE];
+    let mut left = size;
+    while left > 0 {
+        let now = left.min(FILL_PIECE as u64);
+        file.write_all(&piece[..now as usize])?;
+        file.sync_data()?;
+        left -= now;
+    }
+    file.sync_all()?;
+    sync_directory(parent(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_found_by_their_first_offset_and_nothing_else_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = Paths {
+            snapshot: directory.path().join("inventory.json"),
+            active: directory.path().join("events.json"),
+        };
+        for path in [
+            paths.full(1000),
+            paths.full(7),
+            paths.spare(),
+            paths.active.clone(),
+        ] {
+            fs::write(path, "").unwrap();
+        }
+        fs::write(directory.path().join("events.12.json"), "").unwrap();
+        let offsets: Vec<u64> = paths
+            .full_segments()
+            .unwrap()
+            .into_iter()
+            .map(|s| s.0)
+            .collect();
+        assert_eq!(vec![7, 1000], offsets);
+        assert!(paths.full(7).ends_with("events.00000000000000000007.json"));
+    }
+
+    #[test]
+    fn a_directory_is_locked_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = Paths {
+            snapshot: directory.path().join("a/inventory.json"),
+            active: directory.path().join("events.json"),
+        };
+        let held = lock(&paths).unwrap();
+        assert!(
+            lock(&paths)
+                .unwrap_err()
+                .to_string()
+                .contains("in use by another")
+        );
+        drop(held);
+        lock(&paths).unwrap();
+    }
+}

@@ -1,0 +1,508 @@
+//! The journal's lines, and the events that are served: the same bytes.
+//!
+//! ```text
+//! {"offset":1001,"timestamp":...,"data":{...},"_":{"batch":990,"key":"...","crc32c":"9ae0daaf"}}\n
+//!  └────────────── served bytes ─────────────┘     │         │     └ of the line before `,"crc32c"`
+//!                                                  │         └ idempotency key, of updates
+//!                                                  └ every earlier offset than this was on disk when the line was
+//!                                                    written; with a sync per group, the group's first offset
+//! ```
+//!
+//! A shard encodes what it knows ([`Changes`]); the sequencer adds the offset, the group and the checksum
+//! ([`Group`]); recovery reads it back ([`Line`]).
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use shards::{Identity, Price, Product, Timestamp};
+
+use crate::encoding;
+use crate::runtime::file::BLOCK;
+
+/// What an event tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// The stock changed by an update.
+    InventoryUpdated,
+    /// A product came into being.
+    ProductCreated,
+    /// A product is gone.
+    ProductDeleted,
+    /// Properties were set.
+    ProductModified,
+}
+
+impl EventKind {
+    /// `eventType`
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventKind::InventoryUpdated => "inventory_updated",
+            EventKind::ProductCreated => "product_created",
+            EventKind::ProductDeleted => "product_deleted",
+            EventKind::ProductModified => "product_modified",
+        }
+    }
+}
+
+/// A change, before it has an offset.
+#[derive(Debug)]
+pub struct Change<'a> {
+    /// What happened.
+    pub kind: EventKind,
+    /// When.
+    pub at: Timestamp,
+    /// The product after it.
+    pub product: &'a Product,
+    /// For an update: who, under which key, and by how much.
+    pub update: Option<(&'a Identity, i64)>,
+}
+
+/// Changes of one shard in the order decided, encoded but for what the sequencer adds.
+///
+/// ```text
+///   ┌ served_len u32 ┬ private_len u32 ┬ served bytes ┬ private bytes ┐ ...
+/// ```
+#[derive(Debug, Default)]
+pub struct Changes {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
+impl Changes {
+    const HEADER: usize = 8;
+
+    /// How many.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Adds a change.
+    pub fn push(&mut self, change: &Change<'_>) {
+        let out = &mut self.bytes;
+        out.reserve(Changes::HEADER + 384);
+        let header_at = out.len();
+        out.extend_from_slice(&[0; Changes::HEADER]);
+        encode_served(out, change);
+        let private_at = out.len();
+        if let Some((identity, _)) = change.update {
+            out.extend_from_slice(b",\"key\":");
+            encoding::string(out, identity.key());
+        }
+        let served_len = (private_at - header_at - Changes::HEADER) as u32;
+        let private_len = (out.len() - private_at) as u32;
+        out[header_at..][..4].copy_from_slice(&served_len.to_le_bytes());
+        out[header_at + 4..][..4].copy_from_slice(&private_len.to_le_bytes());
+        self.count += 1;
+    }
+
+    /// The served and the private bytes of each change.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let (header, after) = rest.split_at_checked(Changes::HEADER)?;
+            let length = |at: usize| {
+                u32::from_le_bytes(header[at..at + 4].try_into().expect("4 bytes")) as usize
+            };
+            let (served, after) = after.split_at(length(0));
+            let (private, after) = after.split_at(length(4));
+            rest = after;
+            Some((served, private))
+        })
+    }
+}
+
+fn encode_served(out: &mut Vec<u8>, change: &Change<'_>) {
+    out.extend_from_slice(b"\"timestamp\":");
+    encoding::timestamp(out, change.at);
+    out.extend_from_slice(b",\"eventType\":\"");
+    out.extend_from_slice(change.kind.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"productId\":");
+    encoding::string(out, &change.product.id);
+    out.extend_from_slice(b",\"version\":");
+    encoding::integer(out, change.product.version);
+    out.extend_from_slice(b",\"data\":");
+    encoding::product(out, change.product);
+    if let Some((identity, delta)) = change.update {
+        out.extend_from_slice(b",\"storeId\":");
+        encoding::string(out, identity.store_id());
+        out.extend_from_slice(b",\"delta\":");
+        encoding::integer(out, delta);
+    }
+}
+
+/// Events as they are served, joined by commas, and where each ends.
+#[derive(Debug, Default)]
+pub struct Events {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Events {
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Adds the event whose JSON `write` appends.
+    pub fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if !self.is_empty() {
+            self.bytes.push(b',');
+        }
+        write(&mut self.bytes);
+        let end = u32::try_from(self.bytes.len()).expect("a group is far below 4 GiB");
+        self.ends.push(end);
+    }
+
+    /// Events `from..to` by position, joined by commas.
+    pub fn range(&self, from: usize, to: usize) -> &[u8] {
+        assert!(from < to && to <= self.len());
+        // One more for the comma between.
+        let start = from
+            .checked_sub(1)
+            .map_or(0, |before| self.ends[before] as usize + 1);
+        &self.bytes[start..self.ends[to - 1] as usize]
+    }
+}
+
+/// Changes that are written and synced together.
+#[derive(Debug)]
+pub struct Group {
+    first_offset: u64,
+    batch: u64,
+    lines: Vec<u8>,
+    events: Events,
+}
+
+impl Group {
+    /// An empty group whose first change will have `first_offset`. Its first byte is only written when all before
+    /// offset `batch` is on disk.
+    pub fn new(first_offset: u64, batch: u64) -> Group {
+        assert!(batch <= first_offset);
+        Group {
+            first_offset,
+            batch,
+            lines: Vec::new(),
+            events: Events::default(),
+        }
+    }
+
+    /// The offset of its first change.
+    pub fn first_offset(&self) -> u64 {
+        self.first_offset
+    }
+
+    /// The offset after its last change.
+    pub fn end_offset(&self) -> u64 {
+        self.first_offset + self.events.len() as u64
+    }
+
+    /// The bytes of its lines.
+    pub fn len_bytes(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether it has no change.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Adds a change under the next offset.
+    pub fn push(&mut self, served: &[u8], private: &[u8]) {
+        let offset = self.end_offset();
+        let line_at = self.lines.len();
+        let line = &mut self.lines;
+        line.reserve(served.len() + private.len() + 96);
+        line.extend_from_slice(b"{\"offset\":");
+        encoding::integer(line, offset);
+        line.push(b',');
+        line.extend_from_slice(served);
+        let served_end = line.len();
+        line.extend_from_slice(PRIVATE);
+        encoding::integer(line, self.batch);
+        line.extend_from_slice(private);
+        let checksum = crc32c::crc32c(&line[line_at..]);
+        line.extend_from_slice(CHECKSUM);
+        line.extend_from_slice(&hex(checksum));
+        line.extend_from_slice(LINE_END);
+        line.push(b'\n');
+        let served = &self.lines[line_at..served_end];
+        self.events.push(|out| {
+            out.extend_from_slice(served);
+            out.push(b'}');
+        });
+    }
+
+    /// The lines, padded with newlines to whole blocks, and the events to serve once they are on disk.
+    pub fn seal(mut self) -> SealedGroup {
+        let padded = self.lines.len().next_multiple_of(BLOCK);
+        self.lines.resize(padded, b'\n');
+        SealedGroup {
+            end_offset: self.end_offset(),
+            first_offset: self.first_offset,
+            blocks: self.lines,
+            events: self.events,
+        }
+    }
+}
+
+/// A group ready to be written.
+#[derive(Debug)]
+pub struct SealedGroup {
+    /// The offset of its first change.
+    pub first_offset: u64,
+    /// The offset after its last change.
+    pub end_offset: u64,
+    /// What to write: whole blocks.
+    pub blocks: Vec<u8>,
+    /// What to serve.
+    pub events: Events,
+}
+
+const PRIVATE: &[u8] = b",\"_\":{\"batch\":";
+const CHECKSUM: &[u8] = b",\"crc32c\":\"";
+const LINE_END: &[u8] = b"\"}}";
+/// The checksum member and what follows it, without the newline.
+const TRAILER_LEN: usize = CHECKSUM.len() + 8 + LINE_END.len();
+
+fn hex(checksum: u32) -> [u8; 8] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    std::array::from_fn(|i| DIGITS[(checksum >> (28 - 4 * i)) as usize & 0xf])
+}
+
+/// A line read back.
+#[derive(Debug)]
+pub struct Line {
+    /// Its offset.
+    pub offset: u64,
+    /// Every earlier offset than this was on disk when the line was written.
+    pub batch: u64,
+    /// When it took effect.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: EventKind,
+    /// The product after it.
+    pub product: Product,
+    /// For an update: who, under which key, and by how much.
+    pub update: Option<(Identity, i64)>,
+    /// Where the served bytes end; the event is those and a closing brace.
+    pub served_end: usize,
+}
+
+/// Why a line cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// It does not end as a line ends.
+    #[error("it is not a whole line of the journal")]
+    Incomplete,
+    /// It is not what was written.
+    #[error("its checksum does not match")]
+    Checksum,
+    /// The checksum matches but the content makes no sense: not written by this program.
+    #[error("its checksum matches but it is not a change that this version understands")]
+    Content,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LineJson<'a> {
+    offset: u64,
+    #[serde(borrow)]
+    timestamp: Cow<'a, str>,
+    event_type: EventKind,
+    #[serde(borrow)]
+    data: ProductJson<'a>,
+    #[serde(borrow)]
+    store_id: Option<Cow<'a, str>>,
+    delta: Option<i64>,
+    #[serde(rename = "_", borrow)]
+    private: PrivateJson<'a>,
+}
+
+#[derive(Deserialize)]
+struct PrivateJson<'a> {
+    batch: u64,
+    #[serde(borrow)]
+    key: Option<Cow<'a, str>>,
+}
+
+/// A product as it stands in the journal and in the snapshot.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProductJson<'a> {
+    #[serde(borrow)]
+    product_id: Cow<'a, str>,
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    available: u64,
+    version: u64,
+    #[serde(borrow)]
+    last_updated: Cow<'a, str>,
+    #[serde(borrow)]
+    price: sonic_rs::LazyValue<'a>,
+}
+
+impl ProductJson<'_> {
+    /// The product it says; none if a value makes no sense.
+    pub fn into_product(self) -> Option<Product> {
+        let digits = self.price.as_raw_str();
+        let is_number = digits.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+        let in_range = self.available <= shards::QUANTITY_MAX
+            && (1..=shards::VERSION_MAX).contains(&self.version);
+        let updated_at = encoding::parse_timestamp(&self.last_updated)?;
+        (is_number && in_range).then(|| Product {
+            id: self.product_id.into(),
+            name: self.name.into(),
+            price: Price::new(digits),
+            available: self.available,
+            version: self.version,
+            updated_at,
+            ticket: shards::Ticket(0),
+        })
+    }
+}
+
+impl Line {
+    /// Reads a line, without its newline.
+    pub fn read(line: &[u8]) -> Result<Line, LineError> {
+        check_frame(line)?;
+        let served_end = memchr::memmem::rfind(line, PRIVATE).ok_or(LineError::Content)?;
+        if encoding::nests_deeper_than(line, encoding::DEPTH_MAX) {
+            return Err(LineError::Content);
+        }
+        let json: LineJson<'_> = sonic_rs::from_slice(line).map_err(|_| LineError::Content)?;
+        line_from_json(json, served_end).ok_or(LineError::Content)
+    }
+}
+
+fn line_from_json(json: LineJson<'_>, served_end: usize) -> Option<Line> {
+    let product = json.data.into_product()?;
+    let update = match (json.event_type, json.store_id, json.delta, json.private.key) {
+        (EventKind::InventoryUpdated, Some(store_id), Some(delta), Some(key)) => {
+            if store_id.len() > Identity::ID_LEN_MAX || product.id.len() > Identity::ID_LEN_MAX {
+                return None;
+            }
+            Some((Identity::new(&store_id, &product.id, &key), delta))
+        }
+        (EventKind::InventoryUpdated, ..) => return None,
+        _ => None,
+    };
+    Some(Line {
+        offset: json.offset,
+        batch: json.private.batch,
+        at: encoding::parse_timestamp(&json.timestamp)?,
+        kind: json.event_type,
+        product,
+        update,
+        served_end,
+    })
+}
+
+fn check_frame(line: &[u8]) -> Result<(), LineError> {
+    let body_len = line
+        .len()
+        .checked_sub(TRAILER_LEN)
+        .ok_or(LineError::Incomplete)?;
+    let (body, trailer) = line.split_at(body_len);
+    let digits = trailer
+        .strip_prefix(CHECKSUM)
+        .and_then(|rest| rest.strip_suffix(LINE_END))
+        .ok_or(LineError::Incomplete)?;
+    if hex(crc32c::crc32c(body)) != digits {
+        return Err(LineError::Checksum);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn product() -> Product {
+        Product {
+            id: "PROD-\"1\"".into(),
+            name: "Ein Gerät,\"_\":{\"batch\":".into(),
+            price: Price::new("10.50"),
+            available: 8,
+            version: 6,
+            updated_at: Timestamp(1_705_314_600_123),
+            ticket: shards::Ticket(0),
+        }
+    }
+
+    fn group_of(updates: usize) -> SealedGroup {
+        let product = product();
+        let identity = Identity::new("store-s1", &product.id, "key\n1");
+        let mut changes = Changes::default();
+        for _ in 0..updates {
+            changes.push(&Change {
+                kind: EventKind::InventoryUpdated,
+                at: product.updated_at,
+                product: &product,
+                update: Some((&identity, -2)),
+            });
+        }
+        let mut group = Group::new(1000, 1000);
+        for (served, private) in changes.iter() {
+            group.push(served, private);
+        }
+        group.seal()
+    }
+
+    #[test]
+    fn a_line_reads_back_as_what_was_written() {
+        let group = group_of(2);
+        assert_eq!(0, group.blocks.len() % BLOCK);
+        let lines: Vec<&[u8]> = group
+            .blocks
+            .split(|b| *b == b'\n')
+            .filter(|l| !l.is_empty())
+            .collect();
+        assert_eq!(2, lines.len());
+        let line = Line::read(lines[1]).unwrap();
+        assert_eq!((1001, 1000), (line.offset, line.batch));
+        assert_eq!(product(), line.product);
+        let identity = Identity::new("store-s1", "PROD-\"1\"", "key\n1");
+        assert_eq!(Some((identity, -2)), line.update);
+        let event = [&lines[1][..line.served_end], b"}"].concat();
+        assert_eq!(group.events.range(1, 2), event);
+    }
+
+    #[test]
+    fn a_line_has_the_documented_shape() {
+        let group = group_of(1);
+        let line = group.blocks.split(|b| *b == b'\n').next().unwrap();
+        let text = std::str::from_utf8(line).unwrap();
+        let (head, checksum) = text.split_at(text.len() - 11);
+        assert_eq!(
+            head,
+            r#"{"offset":1000,"timestamp":"2024-01-15T10:30:00.123Z","eventType":"inventory_updated","productId":"PROD-\"1\"","version":6,"data":{"productId":"PROD-\"1\"","name":"Ein Gerät,\"_\":{\"batch\":","available":8,"version":6,"lastUpdated":"2024-01-15T10:30:00.123Z","price":10.50},"storeId":"store-s1","delta":-2,"_":{"batch":1000,"key":"key\n1","crc32c":""#
+        );
+        assert!(checksum.ends_with("\"}}"), "{checksum}");
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found() {
+        let group = group_of(1);
+        let line = group.blocks.split(|b| *b == b'\n').next().unwrap();
+        for bit in 0..line.len() * 8 {
+            let mut damaged = line.to_vec();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(Line::read(&damaged).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn every_truncation_is_found() {
+        let group = group_of(1);
+        let line = group.blocks.split(|b| *b == b'\n').next().unwrap();
+        for len in 0..line.len() {
+            assert!(Line::read(&line[..len]).is_err(), "{len} bytes");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Executors: one thread with its own io_uring each, placed as the plan says.
+//!
+//! Traps this module keeps everyone out of: an executor can park with a runnable task, so each runs a heartbeat
+//! that bounds such a stall; task queues with a latency target hang, so there are none; spawning takes a lock
+//! shared by the whole process, so it is done per connection and never per request.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use glommio::{CpuSet, LocalExecutorBuilder, Placement};
+
+use crate::plan::ExecutorPlan;
+
+/// How often an executor's heartbeat beats. 10 ms costs 0.4 % of a core; no stall lasts longer.
+pub const HEARTBEAT: Duration = Duration::from_millis(10);
+
+/// Registered buffer memory of an executor that does no file I/O: the least that glommio takes.
+const IO_MEMORY_SOCKETS_ONLY: usize = 64 << 10;
+/// Registered buffer memory of the executor that writes the journal.
+const IO_MEMORY_JOURNAL: usize = 4 << 20;
+
+/// A thread that runs an executor.
+pub struct Executor {
+    thread: JoinHandle<io::Result<()>>,
+    name: String,
+}
+
+impl Executor {
+    /// Starts an executor as `plan` says and runs `main` on it. The future is made on the executor's thread, so it
+    /// need not be `Send`.
+    pub fn start<F>(
+        plan: &ExecutorPlan,
+        writes_files: bool,
+        main: impl FnOnce() -> F + Send + 'static,
+    ) -> io::Result<Executor>
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let placement = placement(plan)?;
+        let name = plan.name.clone();
+        let io_memory = match writes_files {
+            true => IO_MEMORY_JOURNAL,
+            false => IO_MEMORY_SOCKETS_ONLY,
+        };
+        let thread = std::thread::Builder::new()
+            .name(plan.name.clone())
+            .spawn(move || {
+                let executor = LocalExecutorBuilder::new(placement)
+                    .io_memory(io_memory)
+                    .make()
+                    .map_err(io::Error::other)?;
+                executor.run(async move { main().await });
+                Ok(())
+            })?;
+        Ok(Executor { thread, name })
+    }
+
+    /// Waits until `main` has returned.
+    pub fn join(self) -> io::Result<()> {
+        match self.thread.join() {
+            Ok(result) => result,
+            Err(_) => Err(io::Error::other(format!("executor {} panicked", self.name))),
+        }
+    }
+}
+
+fn placement(plan: &ExecutorPlan) -> io::Result<Placement> {
+    if plan.pinned {
+        return Ok(Placement::Fixed(plan.cpus[0]));
+    }
+    let online = CpuSet::online().map_err(io::Error::other)?;
+    let allowed = online.filter(|location| plan.cpus.contains(&location.cpu));
+    Ok(Placement::Fenced(allowed))
+}
+
+/// Runs `task` beside the current one, on the same executor, until it ends.
+pub fn spawn(task: impl Future<Output = ()> + 'static) {
+    glommio::spawn_local(task).detach();
+}
+
+/// Lets other tasks of this executor run.
+pub async fn yield_now() {
+    glommio::executor().yield_task_queue_now().await;
+}
+
+/// Waits for `duration`. Costs a timer: not for the path of a request.
+pub async fn sleep(duration: Duration) {
+    glommio::timer::sleep(duration).await;
+}
+
+/// Runs `work` on the executor's blocking thread.
+pub async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+    glommio::executor().spawn_blocking(work).await
+}
+
+/// A bell between tasks of one executor: [`Notify::wait`] returns after the next [`Notify::ring`].
+#[derive(Clone, Default)]
+pub struct Notify {
+    state: Rc<RefCell<NotifyState>>,
+}
+
+#[derive(Default)]
+struct NotifyState {
+    rung: bool,
+    waker: Option<std::task::Waker>,
+}
+
+impl Notify {
+    /// Wakes the waiting task, or the next that waits.
+    pub fn ring(&self) {
+        let mut state = self.state.borrow_mut();
+        state.rung = true;
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits for a ring; one that came before counts.
+    pub async fn wait(&self) {
+        std::future::poll_fn(|context| {
+            let mut state = self.state.borrow_mut();
+            if std::mem::take(&mut state.rung) {
+                return std::task::Poll::Ready(());
+            }
+            state.waker = Some(context.waker().clone());
+            std::task::Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// A future on the heap that stays on its executor.
+pub type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;

@@ -1,0 +1,328 @@
+//! The sequencer's executor: orders what the shards decide, writes the journal, releases the answers when they are
+//! on disk, and serves those who wait for events.
+//!
+//! ```text
+//!   shards ─decisions─▶ inbox ─▶ Order ─group─▶ writer ─▶ journal
+//!   acceptors ─polls─▶ inbox ─▶ Feed ◀─events─┘ │
+//!   acceptors ◀──────────── replies, pages ─────┘
+//! ```
+//!
+//! Two tasks share the two pure cores: the inbox, which never waits for the disk, and the writer, which has one
+//! group in flight. What comes in meanwhile is the next group: it grows with the load, without a timer.
+
+pub mod feed;
+pub mod order;
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slog::{Logger, crit};
+
+use crate::journal::format::SealedGroup;
+use crate::journal::segments::Segments;
+use crate::lifecycle::Lifecycle;
+use crate::messages::{Decision, FeedAnswer, FeedReply, FeedRequest, Reply};
+use crate::runtime::clock::Uptime;
+use crate::runtime::executor::{self, HEARTBEAT, Notify};
+use crate::runtime::lane::{Doorbell, Receiver, Sender};
+use feed::Feed;
+use order::{Order, Released};
+
+/// Messages taken off one lane before the next gets its turn.
+const TURN: usize = 256;
+/// Polls answered before others get their turn: a commit with thousands of waiters must not delay the next group.
+const DUE_SLICE: usize = 128;
+
+/// Where groups go.
+pub enum Journal {
+    /// To disk.
+    Disk(Segments),
+    /// Nowhere: `ENABLE_JSON_PERSISTENCE=false`.
+    Memory,
+}
+
+impl Journal {
+    async fn append(&mut self, group: &SealedGroup) -> io::Result<bool> {
+        match self {
+            Journal::Disk(segments) => segments.append(group).await,
+            Journal::Memory => Ok(true),
+        }
+    }
+
+    fn sync_is_due(&self) -> bool {
+        match self {
+            Journal::Disk(segments) => segments.sync_due_in() == Some(Duration::ZERO),
+            Journal::Memory => false,
+        }
+    }
+
+    async fn sync(&mut self) -> io::Result<()> {
+        match self {
+            Journal::Disk(segments) => segments.sync_now().await,
+            Journal::Memory => Ok(()),
+        }
+    }
+
+    async fn close(self) -> io::Result<()> {
+        match self {
+            Journal::Disk(segments) => segments.close().await,
+            Journal::Memory => Ok(()),
+        }
+    }
+}
+
+/// What the sequencer is wired to.
+pub struct Wiring {
+    /// Its own doorbell.
+    pub bell: Arc<Doorbell>,
+    /// From each shard.
+    pub decisions: Vec<Receiver<Decision>>,
+    /// From each acceptor.
+    pub feed_requests: Vec<Receiver<FeedRequest>>,
+    /// Answers to each acceptor.
+    pub replies: Vec<Sender<Reply>>,
+    /// Pages to each acceptor.
+    pub feed_replies: Vec<Sender<FeedReply>>,
+    /// The server.
+    pub lifecycle: Arc<Lifecycle>,
+    /// For what an operator must know.
+    pub log: Logger,
+}
+
+/// Runs until every shard is done and everything decided is on disk.
+pub async fn run(order: Order, feed: Feed, journal: Journal, wiring: Wiring) {
+    let role = Rc::new(Role {
+        order: RefCell::new(order),
+        feed: RefCell::new(feed),
+        uptime: Uptime::start(),
+        work: Notify::default(),
+        wiring,
+    });
+    executor::spawn(inbox(role.clone()));
+    executor::spawn(heartbeat(role.clone()));
+    writer(&role, journal).await;
+}
+
+struct Role {
+    order: RefCell<Order>,
+    feed: RefCell<Feed>,
+    uptime: Uptime,
+    /// Rung when the writer may have something to do.
+    work: Notify,
+    wiring: Wiring,
+}
+
+async fn heartbeat(role: Rc<Role>) {
+    loop {
+        executor::sleep(HEARTBEAT).await;
+        let mut feed = role.feed.borrow_mut();
+        match role.wiring.lifecycle.is_draining() {
+            true => feed.expire_all(),
+            false => feed.expire(role.uptime.now_ms()),
+        }
+        let is_due = feed.has_due();
+        drop(feed);
+        if is_due || role.is_over() {
+            role.wiring.bell.ring();
+        }
+        role.work.ring();
+    }
+}
+
+async fn inbox(role: Rc<Role>) {
+    loop {
+        let taken = role.take_feed_requests() + role.take_decisions();
+        let answered = role.answer_due();
+        if role.order.borrow().has_group() {
+            role.work.ring();
+        }
+        if taken + answered > 0 {
+            role.ring_acceptors();
+            executor::yield_now().await;
+        } else {
+            role.wiring
+                .bell
+                .wait(Duration::ZERO, || role.has_mail())
+                .await;
+        }
+    }
+}
+
+impl Role {
+    fn has_mail(&self) -> bool {
+        self.wiring
+            .feed_requests
+            .iter()
+            .any(|lane| !lane.is_empty())
+            || (self.order.borrow().has_room() && self.has_decisions())
+            || self.feed.borrow().has_due()
+    }
+
+    fn has_decisions(&self) -> bool {
+        self.wiring.decisions.iter().any(|lane| !lane.is_empty())
+    }
+
+    /// Whether nothing more will come and nothing waits.
+    fn is_over(&self) -> bool {
+        self.wiring.lifecycle.shards_are_done()
+            && !self.has_decisions()
+            && self.order.borrow().is_idle()
+    }
+
+    fn take_decisions(&self) -> usize {
+        let mut order = self.order.borrow_mut();
+        let mut taken = 0;
+        for lane in &self.wiring.decisions {
+            for _ in 0..TURN {
+                if !order.has_room() {
+                    return taken;
+                }
+                let Some(decision) = lane.pop() else { break };
+                taken += 1;
+                if let Some(released) = order.take(decision) {
+                    self.release(released);
+                }
+            }
+        }
+        taken
+    }
+
+    fn take_feed_requests(&self) -> usize {
+        let mut taken = 0;
+        for lane in &self.wiring.feed_requests {
+            for _ in 0..TURN {
+                let Some(request) = lane.pop() else { break };
+                taken += 1;
+                self.serve_feed(request);
+            }
+        }
+        taken
+    }
+
+    fn serve_feed(&self, request: FeedRequest) {
+        let mut feed = self.feed.borrow_mut();
+        let reply = match request {
+            FeedRequest::Poll(poll) => {
+                let wait_ms = match self.wiring.lifecycle.is_draining() {
+                    true => 0,
+                    false => poll.wait_ms,
+                };
+                let poll = crate::messages::Poll { wait_ms, ..poll };
+                let to = poll.to;
+                feed.poll(self.uptime.now_ms(), poll)
+                    .map(|answer| FeedReply { to, answer })
+            }
+            FeedRequest::Forget(to) => feed.forget(to).map(|answer| FeedReply { to, answer }),
+            FeedRequest::End(to) => Some(FeedReply {
+                to,
+                answer: FeedAnswer::End(feed.end()),
+            }),
+        };
+        if let Some(reply) = reply {
+            // An acceptor has at most as many questions under way as its lane has slots.
+            let lane = &self.wiring.feed_replies[reply.to.acceptor as usize];
+            lane.push(reply)
+                .expect("a feed lane holds all that may be in flight");
+        }
+    }
+
+    fn answer_due(&self) -> usize {
+        let mut feed = self.feed.borrow_mut();
+        for answered in 0..DUE_SLICE {
+            let Some(reply) = feed.answer_next_due() else {
+                return answered;
+            };
+            let lane = &self.wiring.feed_replies[reply.to.acceptor as usize];
+            lane.push(reply)
+                .expect("a feed lane holds all that may be in flight");
+        }
+        DUE_SLICE
+    }
+
+    fn release(&self, released: Released) {
+        let to = released.reply.to;
+        // First the ticket, then the answer: whoever has seen the answer finds the change durable.
+        self.wiring
+            .lifecycle
+            .add_durable(to.shard.into(), released.changes.into());
+        let lane = &self.wiring.replies[to.acceptor as usize];
+        lane.push(released.reply)
+            .expect("a reply lane holds all that may be in flight");
+    }
+
+    fn ring_acceptors(&self) {
+        self.wiring.replies.iter().for_each(Sender::ring);
+        self.wiring.feed_replies.iter().for_each(Sender::ring);
+    }
+}
+
+async fn writer(role: &Role, mut journal: Journal) {
+    let mut released = Vec::new();
+    loop {
+        if role.wiring.lifecycle.has_failed_journal() {
+            if role.is_over() {
+                return;
+            }
+            role.work.wait().await;
+            continue;
+        }
+        let group = role.order.borrow_mut().next_group();
+        let result = match group {
+            Some(group) => write_group(role, &mut journal, group, &mut released).await,
+            None if journal.sync_is_due() => sync(role, &mut journal).await,
+            None if role.is_over() => break,
+            None => {
+                role.work.wait().await;
+                Ok(())
+            }
+        };
+        if let Err(error) = result {
+            poison(role, &error, &mut released);
+        }
+    }
+    if let Err(error) = journal.close().await {
+        poison(role, &error, &mut released);
+    }
+}
+
+async fn write_group(
+    role: &Role,
+    journal: &mut Journal,
+    group: SealedGroup,
+    released: &mut Vec<Released>,
+) -> io::Result<()> {
+    let synced = journal.append(&group).await?;
+    role.order.borrow_mut().written(synced, released);
+    role.feed
+        .borrow_mut()
+        .publish(group.first_offset, group.events);
+    for release in released.drain(..) {
+        role.release(release);
+    }
+    role.ring_acceptors();
+    // The inbox answers those who waited, and may have room for decisions again.
+    role.wiring.bell.ring();
+    Ok(())
+}
+
+async fn sync(role: &Role, journal: &mut Journal) -> io::Result<()> {
+    journal.sync().await?;
+    role.order.borrow_mut().synced();
+    Ok(())
+}
+
+/// Invariant 9: no acknowledgement after a failed write or sync, and no second try.
+fn poison(role: &Role, error: &io::Error, released: &mut Vec<Released>) {
+    crit!(role.wiring.log, "The journal failed: no change is accepted any more. Mend the disk and restart";
+        "error" => %error);
+    role.wiring.lifecycle.fail_journal();
+    role.order.borrow_mut().fail(released);
+    for release in released.drain(..) {
+        role.release(release);
+    }
+    role.ring_acceptors();
+    role.wiring.bell.ring();
+}

@@ -1,0 +1,21 @@
+//! Black-box tests: the real server binary, over HTTP, as a store or an administrator meets it.
+//!
+//! `server` starts and stops the binary, `client` talks to it, `mirror` is a store that keeps a copy of the
+//! catalogue, `load` is many stores at once. The other modules are tests, by behaviour. Each test has a server,
+//! ports and a directory of its own.
+
+mod client;
+mod load;
+mod mirror;
+mod server;
+
+mod bad_input;
+mod conservation;
+mod crash;
+mod errors;
+mod events;
+mod idempotency;
+mod lifecycle;
+mod products;
+mod topologies;
+mod updates;
