@@ -493,7 +493,8 @@ async fn run_sequencer(main: SequencerMain) {
                 main.config.journal_segment_bytes,
                 main.config.journal_sync,
             );
-            Journal::Disk(opened.await.expect("recovery has just written this file"))
+            let segments = opened.await.expect("recovery has just written this file");
+            Journal::Disk(Box::new(segments))
         }
     };
     sequencer::run(main.order, main.feed, journal, main.wiring).await;

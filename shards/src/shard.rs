@@ -143,7 +143,9 @@ impl Shard {
         let product = self.get(id);
         let ticket = product.map_or_else(|| ticket_of_absence(&self.tombstones, id), |p| p.ticket);
         let answer = UpdateAnswer::KeyReused(product.map(standing));
-        Some((answer, ticket.max(entry.ticket)))
+        // What the entry shows is older than, or the same as, the product's latest change.
+        assert!(entry.ticket <= ticket);
+        Some((answer, ticket))
     }
 
     /// Decides a creation.
@@ -336,13 +338,14 @@ impl Shard {
         self.tombstones.insert(id, Tombstone { version, ticket });
     }
 
-    /// Applies a change from the journal. Versions must continue without a gap.
-    pub fn restore_change(&mut self, change: Replayed) -> Result<(), ReplayError> {
+    /// Applies a change from the journal that took effect at `at`. Versions must continue without a gap. After an
+    /// error the shard is of no use any more: the journal is not its own.
+    pub fn restore_change(&mut self, at: Timestamp, change: Replayed) -> Result<(), ReplayError> {
         let (product, gone) = match change {
             Replayed::Stands(product) => (product, false),
             Replayed::Gone(product) => (product, true),
         };
-        self.advance(product.updated_at);
+        self.advance(at);
         let last_version = match self.remove(&product.id) {
             Some(before) => before.version,
             None => self.tombstones.remove(&product.id).map_or(0, |t| t.version),

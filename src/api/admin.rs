@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use shards::{AdminAnswer, Creation, Price, Setting};
 use sonic_rs::LazyValue;
 
-use super::body::{self, Faults, Text};
+use super::body::{self, Faults, Object, Text};
 use super::problem::Problem;
 use super::respond::{self, Answer};
 use super::wire::{ITEMS_MAX, Items, Time, spread};
@@ -18,7 +18,7 @@ use crate::rules;
 #[derive(Deserialize)]
 struct Products<'a> {
     #[serde(borrow)]
-    products: Option<Vec<ProductItem<'a>>>,
+    products: Option<Vec<Object<ProductItem<'a>>>>,
 }
 
 #[derive(Deserialize)]
@@ -89,8 +89,11 @@ struct DeletionSummary {
 /// `POST /v1/admin/products/create`
 pub async fn create(acceptor: &Rc<Acceptor>, json: &[u8]) -> Answer {
     let body: Products<'_> = body::parse(json)?;
-    let (creations, ids) =
-        check_items(body.products.as_deref(), "products", ProductItem::creation)?;
+    let (creations, ids) = check_items(
+        body.products.as_deref(),
+        "products",
+        |item, path, faults| item.creation(path, faults),
+    )?;
     let results = decide(acceptor, &ids, creations, ShardRequest::Create).await?;
     respond(results, |total_requests, successful_creations| {
         CreationSummary {
@@ -104,7 +107,11 @@ pub async fn create(acceptor: &Rc<Acceptor>, json: &[u8]) -> Answer {
 /// `PUT /v1/admin/products/set`
 pub async fn set(acceptor: &Rc<Acceptor>, json: &[u8]) -> Answer {
     let body: Products<'_> = body::parse(json)?;
-    let (settings, ids) = check_items(body.products.as_deref(), "products", ProductItem::setting)?;
+    let (settings, ids) = check_items(
+        body.products.as_deref(),
+        "products",
+        |item, path, faults| item.setting(path, faults),
+    )?;
     let results = decide(acceptor, &ids, settings, ShardRequest::Set).await?;
     respond(results, |total_requests, successful_updates| {
         UpdateSummary {

@@ -1,15 +1,18 @@
 //! Reading a request's body, within its bounds.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::future::poll_fn;
+use std::marker::PhantomData;
 use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::problem::{Code, Problem};
 use crate::encoding;
@@ -83,13 +86,14 @@ pub async fn read(mut body: Incoming) -> Result<Bytes, Problem> {
     }
 }
 
-/// Reads `json` as a `T`: text that is not JSON is one problem, a member of the wrong type another.
+/// Reads `json`, an object, as a `T`: text that is not JSON is one problem, a member of the wrong type another.
 pub fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Problem> {
     if encoding::nests_deeper_than(json, encoding::DEPTH_MAX) {
         let detail = format!("the body nests deeper than {} levels", encoding::DEPTH_MAX);
         return Err(Problem::new(Code::InvalidJson, detail));
     }
-    sonic_rs::from_slice(json).map_err(|error| match sonic_rs::from_slice::<IgnoredAny>(json) {
+    let read = sonic_rs::from_slice::<Object<T>>(json).map(|object| object.0);
+    read.map_err(|error| match sonic_rs::from_slice::<IgnoredAny>(json) {
         Err(error) => Problem::new(Code::InvalidJson, first_line(&error)),
         Ok(_) => Problem::new(Code::ValidationError, first_line(&error)),
     })
@@ -114,6 +118,38 @@ impl std::ops::Deref for Text<'_> {
     type Target = str;
 
     fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A `T` written as an object. serde would also read a struct from an array, by the order of its members.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<T>, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+    }
+}
+
+impl<T> std::ops::Deref for Object<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
         &self.0
     }
 }
@@ -206,13 +242,14 @@ mod tests {
         check(b"{\"more\":\"\xff\"}", Some(Code::InvalidJson));
         check(br#"{"text":5}"#, Some(Code::ValidationError));
         check(br#"{"number":1.5}"#, Some(Code::ValidationError));
-        check(br#"{"number":1e400}"#, Some(Code::InvalidJson));
+        check(br#"{"number":1e400}"#, Some(Code::ValidationError));
         check(
             br#"{"number":99999999999999999999}"#,
             Some(Code::ValidationError),
         );
         check(br#"{"number":1,"number":2}"#, Some(Code::ValidationError));
         check(br#"[]"#, Some(Code::ValidationError));
+        check(br#"["a",1]"#, Some(Code::ValidationError));
         check(
             &[b"[".repeat(100_000), b"]".repeat(100_000)].concat(),
             Some(Code::InvalidJson),

@@ -7,7 +7,7 @@ use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use shards::{Identity, Receipt, Update, UpdateAnswer};
 
-use super::body::{self, Faults, Text};
+use super::body::{self, Faults, Object, Text};
 use super::problem::{Code, Problem};
 use super::respond::{self, Answer};
 use super::wire::{ITEMS_MAX, Time, spread};
@@ -28,7 +28,7 @@ struct Body<'a> {
     #[serde(borrow)]
     idempotency_key: Option<Text<'a>>,
     #[serde(borrow)]
-    updates: Option<Vec<Item<'a>>>,
+    updates: Option<Vec<Object<Item<'a>>>>,
 }
 
 #[derive(Deserialize)]
@@ -188,7 +188,7 @@ impl Item<'_> {
     }
 }
 
-async fn batch(acceptor: &Rc<Acceptor>, body: Body<'_>, items: Vec<Item<'_>>) -> Answer {
+async fn batch(acceptor: &Rc<Acceptor>, body: Body<'_>, items: Vec<Object<Item<'_>>>) -> Answer {
     let store_id = check_batch(&body, &items)?;
     let mut results: Vec<Option<ResultJson<'_>>> = Vec::new();
     let mut by_shard: Vec<Vec<(u32, Update)>> = vec![Vec::new(); acceptor.router.shard_count()];
@@ -229,7 +229,7 @@ async fn batch(acceptor: &Rc<Acceptor>, body: Body<'_>, items: Vec<Item<'_>>) ->
     respond_batch(&items, results, storage_failed)
 }
 
-fn check_batch<'b>(body: &'b Body<'_>, items: &[Item<'_>]) -> Result<&'b str, Problem> {
+fn check_batch<'b>(body: &'b Body<'_>, items: &[Object<Item<'_>>]) -> Result<&'b str, Problem> {
     let mut faults = Faults::default();
     let store_id = faults.required(
         || "storeId".into(),
@@ -257,7 +257,7 @@ fn check_batch<'b>(body: &'b Body<'_>, items: &[Item<'_>]) -> Result<&'b str, Pr
 }
 
 fn respond_batch(
-    items: &[Item<'_>],
+    items: &[Object<Item<'_>>],
     results: Vec<Option<ResultJson<'_>>>,
     storage_failed: bool,
 ) -> Answer {

@@ -399,7 +399,7 @@ impl Replay<'_> {
                 EventKind::ProductDeleted => Replayed::Gone(read.product),
                 _ => Replayed::Stands(read.product),
             };
-            if let Err(error) = shard.restore_change(change) {
+            if let Err(error) = shard.restore_change(read.at, change) {
                 let problem = format!(
                     "the product's version is {}, but {} must follow",
                     error.found_version, error.expected_version

@@ -45,11 +45,13 @@ pub enum SnapshotError {
     #[error("it is not a snapshot or a catalogue: {0}")]
     Form(String),
     /// A product breaks a rule.
-    #[error("product {id:?}: {problem}")]
+    #[error("product {id:?}: {member} {problem}")]
     Product {
         /// The product.
         id: String,
-        /// What is wrong.
+        /// The member at fault.
+        member: &'static str,
+        /// What is wrong with it.
         problem: &'static str,
     },
     /// It is of a later version.
@@ -111,19 +113,22 @@ pub fn parse(json: &[u8]) -> Result<Snapshot, SnapshotError> {
 }
 
 fn checked(key: &str, product: ProductJson<'_>) -> Result<Product, SnapshotError> {
-    let refuse = |problem| SnapshotError::Product {
-        id: key.to_owned(),
-        problem,
+    let refuse = |member| {
+        move |problem| SnapshotError::Product {
+            id: key.to_owned(),
+            member,
+            problem,
+        }
     };
     let product = product
         .into_product()
-        .ok_or_else(|| refuse("available, version, lastUpdated or price is out of range"))?;
+        .ok_or_else(|| refuse("its")("available, version, lastUpdated or price is out of range"))?;
     if *product.id != *key {
-        return Err(refuse("its productId is not the key it stands under"));
+        return Err(refuse("productId")("is not the key it stands under"));
     }
-    rules::product_id(&product.id).map_err(refuse)?;
-    rules::name(&product.name).map_err(refuse)?;
-    rules::price(product.price.as_str()).map_err(refuse)?;
+    rules::product_id(&product.id).map_err(refuse("productId"))?;
+    rules::name(&product.name).map_err(refuse("name"))?;
+    rules::price(product.price.as_str()).map_err(refuse("price"))?;
     Ok(product)
 }
 

@@ -39,7 +39,7 @@ const DUE_SLICE: usize = 128;
 /// Where groups go.
 pub enum Journal {
     /// To disk.
-    Disk(Segments),
+    Disk(Box<Segments>),
     /// Nowhere: `ENABLE_JSON_PERSISTENCE=false`.
     Memory,
 }

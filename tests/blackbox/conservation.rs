@@ -1,12 +1,12 @@
 //! Many stores at once: at the end, stock, versions and feed are exactly what the stores were told.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::channel;
 use std::thread;
 
 use crate::load::Load;
 use crate::mirror::{Mirror, follow};
-use crate::server::Builder;
+use crate::server::{Builder, SetOnDrop};
 
 #[test]
 fn stock_versions_and_feed_are_what_64_stores_were_told() {
@@ -51,8 +51,9 @@ pub fn conserves(builder: &Builder, load: Load) {
     let done = AtomicBool::new(false);
     let (books, followed) = thread::scope(|scope| {
         let follower = scope.spawn(|| follow(server.address(), 0, &done));
+        let running = SetOnDrop(&done);
         let books = load.run(server.address(), 0, channel().0);
-        done.store(true, Ordering::SeqCst);
+        drop(running);
         (books, follower.join().expect("the follower found an error"))
     });
 

@@ -6,9 +6,8 @@ use std::io::ErrorKind;
 
 use serde_json::json;
 
-use crate::client::{
-    CREATE, Client, Connection, DELETE, Reply, Request, SET, UPDATES, product, update,
-};
+use crate::client::{CREATE, Client, DELETE, SET, UPDATES, product, update};
+use crate::http::{Connection, Reply, Request};
 use crate::server::{Builder, Server};
 
 const BODY_LIMIT: usize = 1 << 20;
@@ -530,23 +529,6 @@ fn a_connection_ends_when_the_client_asks_for_it() {
         .write("GET /health HTTP/1.0\r\n\r\n")
         .expect("sent");
     connection.read_reply("GET").expect("an answer").expect(200);
-    assert_eq!(connection.read_to_end(), b"");
-}
-
-#[test]
-fn an_answer_is_complete_also_for_a_client_that_ended_its_side() {
-    let (server, _) = Server::with_item(10);
-    let mut connection = server.connect();
-    let request = Request::new("POST", UPDATES)
-        .header("Connection", "close")
-        .json(&update("item", -1, 1, "key"));
-    connection
-        .write(request.encode(server.address()))
-        .expect("sent");
-    connection
-        .read_reply("POST")
-        .expect("an answer")
-        .applied(9, 2);
     assert_eq!(connection.read_to_end(), b"");
 }
 

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::client::{Client, Request, SET, assert_absent, raw_events, update, with};
+use crate::client::{Client, SET, update, with};
+use crate::expect::{assert_absent, raw_events};
+use crate::http::Request;
 use crate::mirror::{assert_event, assert_feed, number};
 use crate::server::{Builder, Server, unique};
 

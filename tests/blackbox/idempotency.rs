@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::client::{
-    Client, Reply, assert_applied, assert_refused, batch, item, item_any, summary, update,
-    update_any, with, without,
-};
+use crate::client::{Client, batch, item, item_any, update, update_any, with, without};
+use crate::expect::{assert_applied, assert_refused, summary};
+use crate::http::Reply;
 use crate::mirror::number;
 use crate::server::{Builder, Server, eventually, unique};
 

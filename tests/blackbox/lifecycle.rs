@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::client::{CREATE, Client, DELETE, Request, SET, assert_absent, product};
+use crate::client::{CREATE, Client, DELETE, SET, product};
+use crate::expect::assert_absent;
+use crate::http::Request;
 use crate::load::Load;
 use crate::mirror::follow;
 use crate::server::{Builder, Server, eventually};

@@ -9,7 +9,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, Reply, Request, UPDATES, with, without};
+use crate::client::{Client, UPDATES, with, without};
+use crate::http::{Reply, Request};
 use crate::mirror::{assert_feed, number, text};
 use crate::server::Random;
 

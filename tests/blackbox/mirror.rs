@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
-use crate::client::{Client, assert_product, assert_time, raw_events};
+use crate::client::Client;
+use crate::expect::{assert_product, assert_time, raw_events};
 
 /// A store's copy of the catalogue.
 pub struct Mirror {

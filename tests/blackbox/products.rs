@@ -8,12 +8,13 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::client::{
-    CREATE, Client, DELETE, MAX_INTEGER, Reply, Request, SET, assert_absent, assert_product,
-    assert_time, percent_encode, product, raw_member, with, without,
+    CREATE, Client, DELETE, MAX_INTEGER, SET, percent_encode, product, with, without,
 };
+use crate::expect::{assert_absent, assert_product, assert_time, raw_member};
+use crate::http::{Reply, Request};
 use crate::load::Load;
 use crate::mirror::{Mirror, number, text};
-use crate::server::{Builder, Random, Server, unique};
+use crate::server::{Builder, Random, Server, SetOnDrop, unique};
 
 #[test]
 fn the_sample_has_100_products_and_the_headphones_of_the_brief() {
@@ -255,6 +256,7 @@ pub fn walks_are_exact(server: &Server, count: usize, limits: &[usize]) {
     server.client().create(&products);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
+        let running = SetOnDrop(&done);
         let come_and_go = scope.spawn(|| {
             while_not(&done, 1, |random, turn| {
                 let id = format!("stay-{:04}-visitor-{turn}", random.below(count));
@@ -286,7 +288,7 @@ pub fn walks_are_exact(server: &Server, count: usize, limits: &[usize]) {
                 "each product that stays is there, with limit {limit}"
             );
         }
-        done.store(true, Ordering::SeqCst);
+        drop(running);
         assert!(come_and_go.join().expect("changes go on") > 0);
         assert!(updates.join().expect("updates go on") > 0);
     });
@@ -359,6 +361,7 @@ pub fn snapshots_lead_to_the_listing(server: &Server, load: Load) {
     load.create_products(&mut client);
     let done = AtomicBool::new(false);
     let mirrors = thread::scope(|scope| {
+        let running = SetOnDrop(&done);
         let come_and_go = scope.spawn(|| {
             while_not(&done, 3, |random, _| {
                 let mut client = server.client();
@@ -378,7 +381,7 @@ pub fn snapshots_lead_to_the_listing(server: &Server, load: Load) {
         while !stores.is_finished() && mirrors.len() < 200 {
             mirrors.push(Mirror::from_snapshot(&mut client));
         }
-        done.store(true, Ordering::SeqCst);
+        drop(running);
         assert!(come_and_go.join().expect("changes go on") > 0);
         assert!(
             stores

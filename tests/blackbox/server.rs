@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +14,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::client::{Client, Connection};
+use crate::client::Client;
+use crate::http::Connection;
 
 /// A start recovers the journal first; a busy machine may make that slow.
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -337,6 +339,16 @@ pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
         thread::sleep(Duration::from_millis(10));
     }
     panic!("it never happened that {what}");
+}
+
+/// Sets its flag when it goes out of scope, also when a check has failed: whoever works until the flag is set ends
+/// either way, and the test with them.
+pub struct SetOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// A name that no other call returns.

@@ -6,9 +6,10 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::client::{
-    Client, MAX_INTEGER, Request, UPDATES, assert_absent, assert_applied, assert_refused, batch,
-    item, item_any, summary, update, update_any, with, without,
+    Client, MAX_INTEGER, UPDATES, batch, item, item_any, update, update_any, with, without,
 };
+use crate::expect::{assert_absent, assert_applied, assert_refused, summary};
+use crate::http::Request;
 use crate::server::{Server, unique};
 
 #[test]

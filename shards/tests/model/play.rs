@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use ahash::RandomState;
 use proptest::test_runner::{TestCaseError, TestCaseResult};
 use shards::{
-    AdminAnswer, Creation, Identity, Limits, Price, Product, Receipt, Replayed, Setting, Shard,
-    Ticket, Timestamp, Update, UpdateAnswer, Verdict,
+    AdminAnswer, Creation, Identity, Limits, Price, Product, Receipt, ReplayError, Replayed,
+    Setting, Shard, Ticket, Timestamp, Update, UpdateAnswer, Verdict,
 };
 
 use crate::history::{Act, History, Op, Script, Start, Step};
@@ -29,7 +29,15 @@ impl Answer {
     }
 
     pub fn is_change(self) -> bool {
-        self.applied().is_some() || matches!(self, Answer::Admin(AdminAnswer::Done { .. }))
+        self.changed_at().is_some()
+    }
+
+    /// When the change took effect, if it is one.
+    pub fn changed_at(self) -> Option<Timestamp> {
+        match self {
+            Answer::Admin(AdminAnswer::Done { at, .. }) => Some(at),
+            _ => self.applied().map(|receipt| receipt.at),
+        }
     }
 }
 
@@ -58,6 +66,7 @@ pub struct Moment<'a> {
 /// What the journal keeps of a change.
 #[derive(Clone, Debug)]
 pub struct Recorded {
+    pub at: Timestamp,
     pub product: Product,
     pub gone: bool,
     pub update: Option<(Identity, i64, Receipt)>,
@@ -206,6 +215,7 @@ fn recorded(op: &Op, outcome: &Outcome) -> Option<Recorded> {
         _ => None,
     };
     Some(Recorded {
+        at: outcome.answer.changed_at()?,
         product,
         gone: op.is_deletion(),
         update,
@@ -213,13 +223,14 @@ fn recorded(op: &Op, outcome: &Outcome) -> Option<Recorded> {
 }
 
 impl Recorded {
-    /// As the shard takes it back.
-    pub fn change(&self) -> Replayed {
-        if self.gone {
-            Replayed::Gone(self.product.clone())
-        } else {
-            Replayed::Stands(self.product.clone())
-        }
+    /// Lets the shard take it back.
+    pub fn restore_change(&self, shard: &mut Shard) -> Result<(), ReplayError> {
+        let product = self.product.clone();
+        let change = match self.gone {
+            true => Replayed::Gone(product),
+            false => Replayed::Stands(product),
+        };
+        shard.restore_change(self.at, change)
     }
 
     pub fn restore_identity(&self, shard: &mut Shard, now: Timestamp) {
