@@ -19,6 +19,8 @@ use crate::{Identity, Receipt, Ticket, Timestamp};
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub identity: Identity,
+    /// Of the identity, by [`Memory::hash_of`].
+    pub hash: u64,
     pub delta: i64,
     pub receipt: Receipt,
     pub ticket: Ticket,
@@ -58,12 +60,17 @@ impl Memory {
         now.0 < effect_at.0.saturating_add(self.ttl_ms)
     }
 
-    /// The entry of `identity`, unless its time is over.
-    pub fn find(&self, identity: &Identity, now: Timestamp) -> Option<&Entry> {
-        let hash = self.hasher.hash_one(identity);
-        let sequence = self
-            .table
-            .find(hash, |&sequence| self.entry(sequence).identity == *identity)?;
+    /// What the table is keyed by; computed once per update.
+    pub fn hash_of(&self, identity: &Identity) -> u64 {
+        self.hasher.hash_one(identity)
+    }
+
+    /// The entry of `identity`, which has `hash`, unless its time is over.
+    pub fn find(&self, identity: &Identity, hash: u64, now: Timestamp) -> Option<&Entry> {
+        let sequence = self.table.find(hash, |&sequence| {
+            let entry = self.entry(sequence);
+            entry.hash == hash && entry.identity == *identity
+        })?;
         let entry = self.entry(*sequence);
         self.is_live(entry.receipt.at, now).then_some(entry)
     }
@@ -90,17 +97,14 @@ impl Memory {
 
     fn insert(&mut self, entry: Entry) {
         let sequence = self.first_sequence + self.entries.len() as u64;
-        let hash = self.hasher.hash_one(&entry.identity);
-        let (entries, first, hasher) = (&self.entries, self.first_sequence, &self.hasher);
-        let identity_at = |sequence: u64| &entries[(sequence - first) as usize].identity;
-        match self
-            .table
-            .find_mut(hash, |&s| *identity_at(s) == entry.identity)
-        {
+        let (entries, first) = (&self.entries, self.first_sequence);
+        let at = |sequence: u64| &entries[(sequence - first) as usize];
+        let same = |&s: &u64| at(s).hash == entry.hash && at(s).identity == entry.identity;
+        match self.table.find_mut(entry.hash, same) {
             Some(slot) => *slot = sequence,
             None => {
                 self.table
-                    .insert_unique(hash, sequence, |&s| hasher.hash_one(identity_at(s)));
+                    .insert_unique(entry.hash, sequence, |&s| at(s).hash);
             }
         }
         self.entries.push_back(entry);
@@ -121,7 +125,7 @@ impl Memory {
             _ => return false,
         }
         let sequence = self.first_sequence;
-        let hash = self.hasher.hash_one(&self.entries[0].identity);
+        let hash = self.entries[0].hash;
         // Not found where a later update with the same identity took its place in the table.
         if let Ok(slot) = self.table.find_entry(hash, |&s| s == sequence) {
             slot.remove();
@@ -148,9 +152,16 @@ mod tests {
         Memory::new(ttl_ms, entries_max, RandomState::with_seeds(1, 2, 3, 4))
     }
 
+    fn find<'m>(memory: &'m Memory, key: &str, now: u64) -> Option<&'m Entry> {
+        let identity = Identity::new("s", "p", key);
+        memory.find(&identity, memory.hash_of(&identity), Timestamp(now))
+    }
+
     fn entry(key: &str, at: u64) -> Entry {
+        let identity = Identity::new("s", "p", key);
         Entry {
-            identity: Identity::new("s", "p", key),
+            hash: memory(1, 1).hash_of(&identity),
+            identity,
             delta: 1,
             receipt: Receipt {
                 quantity: 1,
@@ -165,9 +176,8 @@ mod tests {
     fn it_forgets_exactly_when_the_time_is_over() {
         let mut memory = memory(10, 4);
         memory.remember(entry("a", 100));
-        let identity = Identity::new("s", "p", "a");
-        assert!(memory.find(&identity, Timestamp(109)).is_some());
-        assert!(memory.find(&identity, Timestamp(110)).is_none());
+        assert!(find(&memory, "a", 109).is_some());
+        assert!(find(&memory, "a", 110).is_none());
         assert_eq!(0, memory.expire(Timestamp(109), 10));
         assert_eq!(1, memory.expire(Timestamp(110), 10));
         assert_eq!(0, memory.len());
@@ -189,8 +199,8 @@ mod tests {
         memory.remember(entry("a", 0));
         memory.remember(entry("a", 20));
         assert_eq!(1, memory.expire(Timestamp(20), 10));
-        let found = memory.find(&Identity::new("s", "p", "a"), Timestamp(21));
-        assert_eq!(Timestamp(20), found.expect("the second use").receipt.at);
+        let found = find(&memory, "a", 21).expect("the second use");
+        assert_eq!(Timestamp(20), found.receipt.at);
         assert_eq!(1, memory.expire(Timestamp(30), 10));
         assert!(memory.table.is_empty());
     }

@@ -81,7 +81,8 @@ impl Shard {
     /// Decides a change of stock.
     pub fn update(&mut self, now: Timestamp, update: Update) -> Verdict<'_, UpdateAnswer> {
         let now = self.advance(now);
-        if let Some((answer, after)) = self.repeat(now, &update) {
+        let identity_hash = self.memory.hash_of(&update.identity);
+        if let Some((answer, after)) = self.repeat(now, &update, identity_hash) {
             return Verdict::unchanged(answer, after);
         }
         let id = update.identity.product_id();
@@ -119,6 +120,7 @@ impl Shard {
         let receipt = self::standing(product);
         let remembered = self.memory.remember(Entry {
             identity: update.identity,
+            hash: identity_hash,
             delta: update.delta,
             receipt,
             ticket: self.ticket,
@@ -134,8 +136,8 @@ impl Shard {
     }
 
     /// The answer if `update` is a repeat, or if its key was used for something else.
-    fn repeat(&self, now: Timestamp, update: &Update) -> Option<(UpdateAnswer, Ticket)> {
-        let entry = self.memory.find(&update.identity, now)?;
+    fn repeat(&self, now: Timestamp, update: &Update, hash: u64) -> Option<(UpdateAnswer, Ticket)> {
+        let entry = self.memory.find(&update.identity, hash, now)?;
         if entry.delta == update.delta {
             return Some((UpdateAnswer::Replayed(entry.receipt), entry.ticket));
         }
@@ -375,6 +377,7 @@ impl Shard {
         self.advance(receipt.at);
         if self.memory.is_live(receipt.at, now) {
             self.memory.restore(Entry {
+                hash: self.memory.hash_of(&identity),
                 identity,
                 delta,
                 receipt,

@@ -231,11 +231,6 @@ impl Acceptor {
         self.lifecycle.is_draining()
     }
 
-    /// For errors that an operator must know of.
-    pub fn log(&self) -> &Logger {
-        &self.log
-    }
-
     /// A number that no other request of this process has.
     pub fn next_request_id(&self) -> u128 {
         let id = self.next_request_id.get();

@@ -34,7 +34,7 @@ pub fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
     match headers.get(CONTENT_TYPE) {
         Some(value) if !is_json(value.as_bytes()) => Err(Problem::new(
             Code::UnsupportedMediaType,
-            "the Content-Type must be application/json",
+            "the Content-Type must be application/json (curl -d sends another one unless told)",
         )),
         _ => Ok(()),
     }

@@ -22,7 +22,6 @@ use hyper::header::{ALLOW, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_EN
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
-use slog::warn;
 use ulid::{ULID_LEN, Ulid};
 
 use crate::acceptor::Acceptor;
@@ -50,12 +49,7 @@ pub async fn handle(
     let (head, body) = request.into_parts();
     let request_id = request_id(&acceptor, &head.headers);
     let answer = answer(&acceptor, &watch, &head, body).await;
-    let mut response = answer.unwrap_or_else(|problem| {
-        if problem.code == Code::StorageFailed {
-            warn!(acceptor.log(), "A request met a failed journal"; "request_id" => text(&request_id));
-        }
-        problem.into_response(text(&request_id))
-    });
+    let mut response = answer.unwrap_or_else(|problem| problem.into_response(text(&request_id)));
     response.headers_mut().insert(REQUEST_ID, request_id);
     response
 }
@@ -99,7 +93,8 @@ async fn answer(acceptor: &Rc<Acceptor>, watch: &Watch, head: &Parts, body: Inco
         Route::List => products::list(acceptor, query).await,
         Route::Snapshot => products::snapshot(acceptor).await,
         Route::Events => events::poll(acceptor, query).await,
-        Route::Health => Ok(health(acceptor)),
+        Route::Health => Ok(health(acceptor, is_fit(acceptor))),
+        Route::Live => Ok(health(acceptor, true)),
         Route::Explanation(code) => explain(code),
         Route::Update | Route::Create | Route::Set | Route::Delete => {
             body::check_headers(&head.headers)?;
@@ -203,16 +198,20 @@ struct HealthJson {
     uptime_seconds: u64,
 }
 
-fn health(acceptor: &Acceptor) -> Response<ResponseBody> {
-    let lifecycle = &acceptor.lifecycle;
-    let (status, word) = match lifecycle.has_failed_journal() || lifecycle.is_draining() {
-        false => (StatusCode::OK, "healthy"),
-        true => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
+/// Whether it serves all that it should.
+fn is_fit(acceptor: &Acceptor) -> bool {
+    !acceptor.lifecycle.has_failed_journal() && !acceptor.is_draining()
+}
+
+fn health(acceptor: &Acceptor, is_healthy: bool) -> Response<ResponseBody> {
+    let (status, word) = match is_healthy {
+        true => (StatusCode::OK, "healthy"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
     };
     let health = HealthJson {
         status: word,
         version: env!("CARGO_PKG_VERSION"),
-        uptime_seconds: lifecycle.uptime().as_secs(),
+        uptime_seconds: acceptor.lifecycle.uptime().as_secs(),
     };
     respond::json(status, &health)
 }

@@ -30,8 +30,6 @@ pub enum Code {
     UnsupportedMediaType,
     /// The request head is too large.
     HeadersTooLarge,
-    /// The body did not come in time.
-    RequestTimeout,
     /// The offset is older than what is kept.
     OffsetExpired,
     /// The offset is beyond the end of the feed.
@@ -57,14 +55,13 @@ struct Presentation {
 
 impl Code {
     /// In the order of their statuses.
-    pub const ALL: [Code; 16] = [
+    pub const ALL: [Code; 15] = [
         Code::InvalidJson,
         Code::ValidationError,
         Code::Unauthorized,
         Code::Forbidden,
         Code::NotFound,
         Code::MethodNotAllowed,
-        Code::RequestTimeout,
         Code::OffsetExpired,
         Code::OffsetBeyondEnd,
         Code::BodyTooLarge,
@@ -156,12 +153,6 @@ impl Code {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "The headers are too large",
                 "The request line and headers may have at most 16 KiB together.",
-            ),
-            Code::RequestTimeout => (
-                "request_timeout",
-                StatusCode::REQUEST_TIMEOUT,
-                "The body did not come in time",
-                "The body, or the rest of it, did not come before the deadline. Nothing was changed.",
             ),
             Code::OffsetExpired => (
                 "offset_expired",

@@ -27,8 +27,10 @@ pub enum Route<'a> {
     Set,
     /// `DELETE /v1/admin/products/delete`
     Delete,
-    /// `GET /health`, `/health/live`, `/health/ready`
+    /// `GET /health`, `/health/ready`: is it fit to serve
     Health,
+    /// `GET /health/live`: does it run
+    Live,
     /// `GET /problems/{code}`
     Explanation(&'a str),
 }
@@ -45,7 +47,8 @@ impl<'a> Route<'a> {
             "v1/admin/products/create" => return Some(Route::Create),
             "v1/admin/products/set" => return Some(Route::Set),
             "v1/admin/products/delete" => return Some(Route::Delete),
-            "health" | "health/live" | "health/ready" => return Some(Route::Health),
+            "health" | "health/ready" => return Some(Route::Health),
+            "health/live" => return Some(Route::Live),
             _ => {}
         }
         if let Some(id) = path.strip_prefix("v1/inventory/") {
@@ -68,6 +71,7 @@ impl<'a> Route<'a> {
             | Route::Events
             | Route::Snapshot
             | Route::Health
+            | Route::Live
             | Route::Explanation(_) => Method::GET,
         }
     }
@@ -99,14 +103,14 @@ impl<'a> Route<'a> {
     pub fn needs(&self) -> Access {
         match self {
             Route::Create | Route::Set | Route::Delete => Access::Admin,
-            Route::Health | Route::Explanation(_) => Access::None,
+            Route::Health | Route::Live | Route::Explanation(_) => Access::None,
             _ => Access::Regular,
         }
     }
 
     /// Whether it is part of the API that stops being served when the server stops.
     pub fn is_versioned(&self) -> bool {
-        !matches!(self, Route::Health | Route::Explanation(_))
+        self.needs() != Access::None
     }
 }
 

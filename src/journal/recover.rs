@@ -458,3 +458,6 @@ fn cut_and_sync(path: &Path, torn: Option<&Torn>) -> io::Result<()> {
     }
     file.sync_all()
 }
+
+#[cfg(test)]
+mod tests;

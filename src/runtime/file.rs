@@ -4,9 +4,20 @@ use std::io;
 use std::path::Path;
 
 use glommio::io::{DmaFile, OpenOptions};
+use rustix::fs::OFlags;
 
 /// The unit of every write: a multiple of any disk's sector, and the page of the page cache.
 pub const BLOCK: usize = 4096;
+
+/// When a write is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteMode {
+    /// When it returns: written through (`O_DSYNC`). One operation for the executor to wait for, where a write and an
+    /// fdatasync are two, each noticed only when the tasks that are ready have run.
+    Durable,
+    /// After the next [`DirectFile::sync`].
+    UntilSync,
+}
 
 /// An open file.
 pub struct DirectFile {
@@ -15,10 +26,15 @@ pub struct DirectFile {
 
 impl DirectFile {
     /// Opens an existing file for writing.
-    pub async fn open(path: &Path) -> io::Result<DirectFile> {
+    pub async fn open(path: &Path, mode: WriteMode) -> io::Result<DirectFile> {
+        let flags = match mode {
+            WriteMode::Durable => OFlags::DSYNC,
+            WriteMode::UntilSync => OFlags::empty(),
+        };
         let file = OpenOptions::new()
             .read(true)
             .write(true)
+            .custom_flags(flags.bits() as i32)
             .dma_open(path)
             .await
             .map_err(io::Error::from)?;
@@ -26,6 +42,9 @@ impl DirectFile {
     }
 
     /// Writes `bytes` at `position`; both are whole blocks. Short writes are continued.
+    ///
+    /// # Errors
+    /// As the system says. What the blocks hold is not known then.
     pub async fn write_blocks(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
         assert!(position.is_multiple_of(BLOCK as u64) && bytes.len().is_multiple_of(BLOCK));
         let mut done = 0;
