@@ -328,9 +328,9 @@ pub struct ReplayError {
 
 /// Recovery: a snapshot's products and tombstones, then the journal's changes in order of offset.
 impl Shard {
-    /// Takes a product from the snapshot.
+    /// Takes a product from the snapshot. Its time does not become the shard's: a catalogue may come from a machine
+    /// whose clock is ahead, and would stop this one's.
     pub fn restore_product(&mut self, product: Product) {
-        self.advance(product.updated_at);
         self.insert(product);
     }
 

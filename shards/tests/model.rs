@@ -419,10 +419,7 @@ fn unexpired(record: &[Recorded], limits: Limits, now: Timestamp) -> usize {
 
 fn time_goes_on(history: &History) -> TestCaseResult {
     let record = record_of(history);
-    let at_start = history.start.iter().filter(|start| !start.deleted);
-    let held = at_start.map(|start| start.product.updated_at);
-    let changed = record.iter().map(|recorded| recorded.at);
-    let latest = held.chain(changed).max();
+    let latest = record.iter().map(|recorded| recorded.at).max();
 
     let mut shard = rebuilt(history, &Snapshot::at_start(history), &record, Timestamp(0));
     let creation = Act::Create("new", "New", 1, "1");

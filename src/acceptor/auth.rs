@@ -31,7 +31,8 @@ impl Keys {
         Keys { regular, admin }
     }
 
-    /// What `key` opens. Every known key is compared in full, so that the time says nothing of how much matched.
+    /// What `key` opens. Every known key is looked at, and one of the same length compared in full,
+    /// so that the time says nothing of how much matched.
     pub fn access(&self, key: &[u8]) -> Access {
         let is_admin = any_equal(&self.admin, key);
         let is_regular = any_equal(&self.regular, key);

@@ -149,7 +149,8 @@ pub struct Connections {
     swept_to: Cell<usize>,
 }
 
-/// Takes its connection off the list when dropped, which is before the stream is closed.
+/// Takes its connection off the list when dropped. Between that and the closing of the stream no other task runs, so
+/// the sweep never meets a descriptor that means something else by now.
 struct Listed<'a> {
     connections: &'a Connections,
     index: usize,
@@ -187,14 +188,15 @@ impl Connections {
         if slots.is_empty() {
             return;
         }
+        let part = slots.len().div_ceil(SWEEP_PARTS);
         let start = self.swept_to.get() % slots.len();
-        let count = slots.len().div_ceil(SWEEP_PARTS);
-        for watch in slots.iter().cycle().skip(start).take(count).flatten() {
+        let end = (start + part).min(slots.len());
+        for watch in slots[start..end].iter().flatten() {
             if watch.is_overdue(now_ms, config) {
                 tcp::shutdown(watch.descriptor);
             }
         }
-        self.swept_to.set(start + count);
+        self.swept_to.set(end);
     }
 }
 
@@ -225,9 +227,7 @@ impl hyper::rt::Read for WatchedStream {
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         let watch = &self.watch;
         match (watch.phase.get(), read.is_ready()) {
-            (Phase::Idle | Phase::Responding, true) => {
-                watch.enter(Phase::Head, self.acceptor.now_ms())
-            }
+            (Phase::Idle, true) => watch.enter(Phase::Head, self.acceptor.now_ms()),
             (Phase::Responding, false) if watch.write_blocked_since_ms.get().is_none() => {
                 watch.enter(Phase::Idle, self.acceptor.now_ms());
             }

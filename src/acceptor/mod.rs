@@ -347,7 +347,6 @@ impl FeedQuestion<'_> {
 impl Drop for FeedQuestion<'_> {
     fn drop(&mut self) {
         if !self.answered {
-            // The lane has room for one of these per question in flight.
             let forget = FeedRequest::Forget(self.to);
             self.acceptor
                 .feed_requests

@@ -1,8 +1,8 @@
 //! From the head of a request and its body to a response. Never panics, never lets a fault of a request reach
 //! further than its own answer.
 //!
-//! The order of judgement: the head itself, the path (404), the method (405), the key (401, 403), what the headers
-//! say of the body (413, 415), whether the server stops (503), and only then the body.
+//! The order of judgement: the head itself, the path (404), the method (405), the key (401, 403), whether the server
+//! stops (503), what the headers say of the body (413, 415), and only then the body.
 
 mod admin;
 mod body;
@@ -73,7 +73,10 @@ fn request_id(acceptor: &Acceptor, headers: &HeaderMap) -> HeaderValue {
 }
 
 async fn answer(acceptor: &Rc<Acceptor>, watch: &Watch, head: &Parts, body: Incoming) -> Answer {
-    check_head(head)?;
+    check_head(head).map_err(|problem| Problem {
+        closes: true,
+        ..problem
+    })?;
     if head.method == Method::OPTIONS && head.uri.path() == "*" {
         return Ok(options("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
     }

@@ -1,6 +1,6 @@
 //! Errors of a request: `application/problem+json` (RFC 9457), one shape everywhere.
 
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -229,6 +229,8 @@ pub struct Problem {
     pub next_offset: Option<u64>,
     /// The methods that the path has.
     pub allow: Option<&'static str>,
+    /// Whether the connection ends with it: what follows a malformed head cannot be trusted.
+    pub closes: bool,
     /// A title of its own where the code's is too general.
     pub title: Option<&'static str>,
 }
@@ -260,6 +262,7 @@ impl Problem {
             oldest_offset: None,
             next_offset: None,
             allow: None,
+            closes: false,
             title: None,
         }
     }
@@ -321,6 +324,9 @@ impl Problem {
         );
         if self.code.status() == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        if self.closes {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));

@@ -12,6 +12,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+
 const LOCK_NAME: &str = ".central-inventory.lock";
 /// Digits of the first offset in a segment's name: enough for any u64, so that names sort as offsets do.
 const OFFSET_DIGITS: usize = 20;
@@ -141,6 +143,22 @@ fn lock_directory(directory: &Path) -> io::Result<File> {
 /// The same error, with what was being done in front.
 pub fn describe(error: io::Error, what: String) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+/// Checks that the file system of `path` takes writes past the page cache, as the journal makes them.
+pub fn check_direct_io(path: &Path) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::DIRECT | OFlags::CLOEXEC;
+    match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(_file) => Ok(()),
+        Err(error) => Err(describe(
+            error.into(),
+            format!(
+                "{}: its file system does not allow direct I/O, which the journal needs: set EVENTS_FILE_PATH to a \
+                 local disk",
+                path.display()
+            ),
+        )),
+    }
 }
 
 /// Makes names created, changed or removed in `directory` durable.

@@ -163,8 +163,9 @@ pub fn recover(
         Some(tail) => tail,
         None => new_active(paths, segment_bytes, next_offset)?,
     };
-    directory::sync_directory(paths.directory())
-        .map_err(|error| file_error(paths.directory(), error))?;
+    for directory in [paths.directory(), directory::parent(&paths.snapshot)] {
+        directory::sync_directory(directory).map_err(|error| file_error(directory, error))?;
+    }
     Ok(Recovered {
         next_offset,
         tail,

@@ -114,24 +114,18 @@ impl Plan {
 }
 
 impl ExecutorPlan {
-    fn has_acceptor(&self) -> bool {
-        self.roles
-            .iter()
-            .any(|role| matches!(role, Role::Acceptor(_)))
-    }
-
     fn has_shard(&self) -> bool {
         self.roles.iter().any(|role| matches!(role, Role::Shard(_)))
     }
 }
 
 /// Spinning pays only where it takes the CPU from nobody: on a machine that is large enough and not under a quota, where no
-/// shard delays an acceptor, and where each executor has a CPU to itself.
+/// shard delays another role, and where each executor has a CPU to itself.
 fn lane_spin_default(machine: &Machine, executors: &[ExecutorPlan]) -> Duration {
     let large = machine.planned_cpus() >= layout::CPUS_LARGE && !machine.has_quota();
     let folded = executors
         .iter()
-        .any(|executor| executor.has_acceptor() && executor.has_shard());
+        .any(|executor| executor.has_shard() && executor.roles.len() > 1);
     if large && !folded && each_has_a_cpu(executors) {
         LANE_SPIN_DEFAULT
     } else {

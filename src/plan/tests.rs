@@ -71,7 +71,7 @@ fn eight_cpus_give_every_role_cpus_of_its_own() {
          shard-0 pinned 5 shard 0,2
          shard-1 pinned 6 shard 1,3
          sequencer fenced 0-7 sequencer
-         executors 8, acceptors 5, shards 4, lane spin 20 us",
+         executors 8, acceptors 5, shards 4, lane spin 0 us",
     );
 }
 
@@ -282,7 +282,7 @@ fn a_cpu_plan_is_obeyed() {
          shard-0 pinned 4 shard 0,2
          shard-1 pinned 5 shard 1,3
          sequencer pinned 6 sequencer
-         executors 7, acceptors 4, shards 4, lane spin 20 us",
+         executors 7, acceptors 4, shards 4, lane spin 0 us",
     );
     check_cpu_plan(
         8,

@@ -33,6 +33,9 @@ pub struct Executor {
 impl Executor {
     /// Starts an executor as `plan` says and runs `main` on it. The future is made on the executor's thread, so it
     /// need not be `Send`.
+    ///
+    /// # Errors
+    /// If the thread, its placement or its rings cannot be had.
     pub fn start<F>(
         plan: &ExecutorPlan,
         writes_files: bool,
@@ -47,16 +50,38 @@ impl Executor {
             true => IO_MEMORY_JOURNAL,
             false => IO_MEMORY_SOCKETS_ONLY,
         };
+        let (started, has_started) = std::sync::mpsc::channel();
         let thread = std::thread::Builder::new()
             .name(plan.name.clone())
             .spawn(move || {
-                let executor = LocalExecutorBuilder::new(placement)
+                let made = LocalExecutorBuilder::new(placement)
                     .io_memory(io_memory)
-                    .make()
-                    .map_err(io::Error::other)?;
+                    .make();
+                let executor = match made {
+                    Ok(executor) => executor,
+                    Err(error) => return Err(io::Error::other(error)),
+                };
+                // Only gone if the starting thread is.
+                let _ = started.send(());
                 executor.run(async move { main().await });
                 Ok(())
             })?;
+        // An executor that could not be made has dropped its end; its thread says why.
+        if has_started.recv().is_err() {
+            return Err(
+                match (Executor {
+                    thread,
+                    name: name.clone(),
+                })
+                .join()
+                {
+                    Err(error) => {
+                        io::Error::other(format!("executor {name} cannot start: {error}"))
+                    }
+                    Ok(()) => unreachable!("it ends well only after it has started"),
+                },
+            );
+        }
         Ok(Executor { thread, name })
     }
 

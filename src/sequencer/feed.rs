@@ -13,8 +13,8 @@ use crate::encoding;
 use crate::journal::format::Events;
 use crate::messages::{FeedAnswer, FeedReply, FeedReplyTo, Poll};
 
-/// The most bytes of events in one page, so that a store far behind cannot make the sequencer copy without end.
-/// One event always fits.
+/// A page takes no further block of events beyond this many bytes, so that a store far behind cannot make the
+/// sequencer copy without end. It can be larger by what one group holds.
 const PAGE_BYTES_MAX: usize = 1 << 20;
 /// Recovery joins events to blocks of this many, so that old ones can be dropped in pieces.
 const RESTORED_BLOCK_EVENTS: usize = 256;

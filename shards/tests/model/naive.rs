@@ -51,9 +51,6 @@ impl Naive {
             effects: Vec::new(),
         };
         for start in start {
-            if !start.deleted {
-                naive.now = naive.now.max(start.product.updated_at);
-            }
             naive.put(start.product.clone(), start.deleted);
         }
         naive

@@ -331,12 +331,12 @@ impl Journal {
         assert_eq!(self.state_after(count), state, "{about}");
         let oldest = started.feed.oldest();
         started.check_feed(&self.events[oldest as usize..count], about);
-        self.check_tail(started.tail, about);
+        self.check_tail(started.tail, count, about);
         started
     }
 
-    /// The journal goes on at a whole block behind the last line, and there is nothing from there on.
-    fn check_tail(&self, tail: Tail, about: &str) {
+    /// The journal goes on at a whole block behind the last line of `count`, and has no other line.
+    fn check_tail(&self, tail: Tail, count: usize, about: &str) {
         let bytes = self.active();
         let lines = lines(&bytes);
         let lines_end = lines.last().map_or(0, |line| line.end);
@@ -345,10 +345,12 @@ impl Journal {
         assert!(tail.size <= bytes.len() as u64, "{about}");
         assert!(tail.position >= lines_end as u64, "{about}");
         assert!(tail.position < (lines_end + 1 + BLOCK) as u64, "{about}");
-        for (line, offset) in lines.into_iter().zip(tail.first_offset..) {
-            let read = Line::read(&bytes[line]);
-            assert_eq!(Ok(offset), read.map(|line| line.offset), "{about}");
+        for (line, offset) in lines.iter().zip(tail.first_offset..) {
+            let head = format!("{{\"offset\":{offset},");
+            assert!(bytes[line.clone()].starts_with(head.as_bytes()), "{about}");
         }
+        let next_offset = tail.first_offset + lines.len() as u64;
+        assert_eq!(count as u64, next_offset, "{about}: lines left");
     }
 
     /// Recovers a journal whose end is torn: the first `kept` changes are there, a second start finds nothing torn,
@@ -424,6 +426,10 @@ struct Started {
 impl Started {
     fn product_count(&self) -> usize {
         self.shards.iter().map(Shard::product_count).sum()
+    }
+
+    fn remembered_count(&self) -> usize {
+        self.shards.iter().map(Shard::idempotency_entry_count).sum()
     }
 
     /// The feed serves these and ends.
@@ -737,6 +743,37 @@ mod replay {
     }
 
     #[test]
+    fn what_has_expired_is_not_remembered_in_the_first_place() {
+        let mut journal = three_groups();
+        // The updates took effect after 3, 4, 7 and 9 ms.
+        for (after_ms, remembered) in [(9, 4), (TTL_MS + 3, 3), (TTL_MS + 7, 1), (TTL_MS + 9, 0)] {
+            journal.now = Timestamp(BEGINNING.0 + after_ms);
+            let started = journal.recover().unwrap();
+            assert_eq!(remembered, started.remembered_count(), "{after_ms} ms");
+        }
+    }
+
+    #[test]
+    fn time_does_not_run_backwards_across_a_start() {
+        for last in [
+            Add("b", "b-3", 1),
+            rename("b", "B"),
+            Create("c", 1),
+            Delete("a"),
+        ] {
+            let mut journal = three_groups();
+            journal.group(std::slice::from_ref(&last));
+            let started = journal.recover_with(1, EVENTS_MAX, FirstStart::Empty);
+            let shard = &mut started.unwrap().shards[0];
+            let verdict = shard.update(BEGINNING, update("b", "b-4", 1, None));
+            let UpdateAnswer::Applied(receipt) = verdict.answer else {
+                panic!("{last:?}: {:?}", verdict.answer);
+            };
+            assert_eq!(journal.now, receipt.at, "{last:?}");
+        }
+    }
+
+    #[test]
     fn the_feed_goes_back_as_far_as_it_may() {
         let mut journal = three_groups();
         for names in 0..70 {
@@ -1002,15 +1039,19 @@ mod torn_tail {
         ("one byte", |bytes, lost| bytes[lost.start] ^= 0x40),
     ];
 
-    /// Loses the last group of `journal`, whose first line is the `first`th of the active segment, from every byte on.
-    fn check_every_byte(journal: &Journal, first: usize) {
+    /// One loss in this many is followed beyond the first start.
+    const FOLLOW_STRIDE: usize = 16;
+
+    /// Loses the last group of `journal`, whose first line is the `first`th of the active segment, from each
+    /// `stride`th byte on.
+    fn check_losses(journal: &Journal, first: usize, stride: usize) {
         let (files, whole) = (journal.files(), journal.active());
         let before = journal.tail.first_offset as usize;
         let all = lines(&whole);
         let group = all[first].start..all.last().unwrap().end + 1;
         for (name, lose) in LOSSES {
             let mut counts = vec![0; all.len() + 1];
-            for at in group.clone() {
+            for (i, at) in group.clone().step_by(stride).enumerate() {
                 let mut bytes = whole.clone();
                 lose(&mut bytes, at..group.end);
                 journal.write_active(&bytes);
@@ -1018,29 +1059,29 @@ mod torn_tail {
                 assert!(kept >= first);
                 counts[kept] += 1;
                 let about = format!("{name} from byte {at} on, {kept} lines kept");
-                let report = journal.check_torn(before + kept, &about);
-                let left = lines(&bytes).len() > kept;
-                assert_eq!(left, report.torn_bytes > 0, "{about}");
+                let report = match i % FOLLOW_STRIDE == 0 || counts[kept] == 1 {
+                    true => journal.check_torn(before + kept, &about),
+                    false => journal.check_recovers(before + kept, &about).report,
+                };
+                let is_torn = lines(&bytes).len() > kept;
+                assert_eq!(is_torn, report.torn_bytes > 0, "{about}");
                 journal.put_back(&files);
             }
-            // Every number of lines was kept at some byte.
-            assert!(
-                counts[first..all.len()].iter().all(|n| *n > 0),
-                "{name}: {counts:?}"
-            );
+            let each_count_is_met = counts[first..all.len()].iter().all(|n| *n > 0);
+            assert!(each_count_is_met, "{name}: {counts:?}");
         }
     }
 
     #[test]
-    fn of_the_last_group_a_prefix_is_kept_whatever_is_lost_of_it() {
-        check_every_byte(&three_groups(), LAST_GROUP);
+    fn of_the_last_group_a_prefix_is_kept_from_whatever_byte_it_is_lost() {
+        check_losses(&three_groups(), LAST_GROUP, 1);
     }
 
     #[test]
     fn the_first_group_of_all_may_be_torn() {
         let mut journal = Journal::new();
         journal.group(&[Create("a", 1), Add("a", "a-1", 1)]);
-        check_every_byte(&journal, 0);
+        check_losses(&journal, 0, 9);
     }
 
     #[test]
@@ -1048,14 +1089,14 @@ mod torn_tail {
         let mut journal = three_groups();
         journal.rotate();
         journal.group(&[rename("a", "A"), rename("b", "B")]);
-        check_every_byte(&journal, 0);
+        check_losses(&journal, 0, 9);
     }
 
     #[test]
     fn the_first_group_behind_the_snapshot_may_be_torn() {
         let journal = three_groups();
         journal.snapshot(LAST_GROUP);
-        check_every_byte(&journal, LAST_GROUP);
+        check_losses(&journal, LAST_GROUP, 9);
     }
 
     #[test]
@@ -1260,6 +1301,25 @@ mod damage {
         group.push(SERVED.as_bytes(), PRIVATE.as_bytes());
         journal.append(&group.seal());
         assert_eq!(10, journal.recover().unwrap().next_offset);
+    }
+
+    #[test]
+    fn a_line_that_says_it_was_on_disk_before_it_was_written_is_refused() {
+        let mut journal = three_groups();
+        let at = journal.tail.position as usize;
+        let mut group = Group::new(9, 9);
+        group.push(SERVED.as_bytes(), PRIVATE.as_bytes());
+        let mut group = group.seal();
+        let line = String::from_utf8(group.blocks).unwrap();
+        let (body, _) = line.split_once(",\"crc32c\"").unwrap();
+        let body = body.replace("\"batch\":9,", "\"batch\":10,");
+        let checksum = crc32c::crc32c(body.as_bytes());
+        group.blocks = format!("{body},\"crc32c\":\"{checksum:08x}\"}}}}\n").into_bytes();
+        group.blocks.resize(BLOCK, b'\n');
+        journal.append(&group);
+        let active = journal.paths.active.clone();
+        let problem = journal.check_damaged(&active, at, 9, "marked too high");
+        assert!(problem.contains("later changes"), "{problem}");
     }
 
     #[test]

@@ -1,0 +1,120 @@
+//! A server from start to stop: check, lock, recover, lay the lanes, start the executors, wait, drain.
+
+mod lanes;
+mod roles;
+mod state;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use slog::{Logger, info};
+
+use crate::config::Config;
+use crate::journal::directory;
+use crate::lifecycle::Lifecycle;
+use crate::observe::log;
+use crate::plan::{Machine, Plan};
+use crate::runtime::{preflight, tcp};
+use roles::{Roles, Shared};
+use state::State;
+
+/// Serves until SIGTERM or SIGINT. Says on standard error what keeps it from starting.
+pub fn serve() -> ExitCode {
+    die_on_panic();
+    let config = match Config::from_env() {
+        Ok(config) => Arc::new(config),
+        Err(errors) => {
+            eprintln!("central-inventory cannot start:\n{errors}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (log, flushed_at_the_end) = log::start(config.log_level);
+    let outcome = start_and_wait(&config, &log);
+    // The log's last lines come before whatever is said here.
+    drop(flushed_at_the_end);
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("central-inventory cannot start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A broken invariant ends the process, on whichever thread it is found: better no answer than a wrong one.
+fn die_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
+}
+
+fn start_and_wait(
+    config: &Arc<Config>,
+    log: &Logger,
+) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    for check in preflight::run() {
+        check.outcome?;
+    }
+    raise_open_files();
+    // Before any thread is pinned: afterwards only the pinned CPU would be seen.
+    let machine = Machine::read();
+    let plan = Plan::new(
+        &machine,
+        config.shard_count,
+        config.acceptor_count,
+        config.cpu_plan.as_ref(),
+        config.lane_spin,
+    )?;
+    // Before anything is started, so that a signal is never missed.
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let state = State::recover(config, log)?;
+    let address = SocketAddr::new(config.bind_address, config.port);
+    let sockets = tcp::bind_listeners(address, plan.acceptor_count.into()).map_err(|error| {
+        directory::describe(
+            error,
+            format!("cannot listen on {address}: is the port in use?"),
+        )
+    })?;
+    let lifecycle = Arc::new(Lifecycle::new(
+        plan.acceptor_count.into(),
+        plan.shard_count.into(),
+    ));
+    let _lock = state.lock;
+    let shared = Shared {
+        config: config.clone(),
+        lifecycle: lifecycle.clone(),
+        log: log.clone(),
+    };
+    let executors = Roles::new(&shared, &plan, sockets, state.parts)?.start(&plan)?;
+    info!(log, "Listening"; "address" => %address, "acceptors" => plan.acceptor_count,
+        "shards" => plan.shard_count, "version" => env!("CARGO_PKG_VERSION"));
+
+    signals.forever().next();
+    info!(log, "Stopping: finishing what is in flight");
+    lifecycle.drain();
+    for executor in executors {
+        executor.join()?;
+    }
+    info!(log, "Stopped"; "uptime_seconds" => lifecycle.uptime().as_secs());
+    Ok(match lifecycle.has_failed_journal() {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    })
+}
+
+/// A connection is a file: take as many as we may have.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Refused only where the limit cannot be raised; then accepting meets it, and says so.
+    let _ = setrlimit(Resource::Nofile, raised);
+}
