@@ -63,8 +63,7 @@ pub enum RecoverError {
         found: u64,
     },
     /// The events file of another system.
-    #[error("{path}: is not a journal of this server (it begins with {{\"events\": or similar). It was left as it \
-             is. Set EVENTS_FILE_PATH to another file, and DATA_PATH to the data file to start from.", path = path.display())]
+    #[error("{path}: is not a journal of this server. It was left as it is. Set EVENTS_FILE_PATH to another file, and DATA_PATH to the data file to start from.", path = path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -152,11 +151,7 @@ pub fn recover(
     };
     let next_offset = replay.next_offset.unwrap_or(replay.covered_to);
     if next_offset < replay.covered_to {
-        return Err(RecoverError::Missing {
-            path: paths.snapshot.clone(),
-            expected: next_offset,
-            found: replay.covered_to,
-        });
+        return Err(missing(&paths.snapshot, next_offset, replay.covered_to));
     }
     let report = replay.report;
     let tail = match tail {
@@ -222,6 +217,14 @@ fn new_active(paths: &Paths, size: u64, first_offset: u64) -> Result<Tail, Recov
     })
 }
 
+fn missing(path: &Path, expected: u64, found: u64) -> RecoverError {
+    RecoverError::Missing {
+        path: path.to_owned(),
+        expected,
+        found,
+    }
+}
+
 fn file_error(path: &Path, error: io::Error) -> RecoverError {
     RecoverError::File {
         path: path.to_owned(),
@@ -253,11 +256,7 @@ impl Replay<'_> {
             None => first_offset > self.covered_to,
         };
         if gap {
-            return Err(RecoverError::Missing {
-                path: path.to_owned(),
-                expected,
-                found: first_offset,
-            });
+            return Err(missing(path, expected, first_offset));
         }
         self.next_offset = Some(first_offset);
         let bytes = fs::read(path).map_err(|error| file_error(path, error))?;
@@ -277,22 +276,7 @@ impl Replay<'_> {
                 path: path.to_owned(),
             });
         }
-        let first_line = bytes
-            .split(|byte| *byte == b'\n')
-            .find(|line| !line.is_empty());
-        let first = first_line.and_then(|line| Line::read(line).ok());
-        let first_offset = match (self.next_offset, first) {
-            (Some(next), _) => next,
-            (None, Some(line)) if line.offset > self.covered_to => {
-                return Err(RecoverError::Missing {
-                    path: path.to_owned(),
-                    expected: self.covered_to,
-                    found: line.offset,
-                });
-            }
-            (None, Some(line)) => line.offset,
-            (None, None) => self.covered_to,
-        };
+        let first_offset = self.first_offset_of_active(path, &bytes)?;
         self.next_offset = Some(first_offset);
         let scan = self.lines(path, &bytes)?;
         let size = bytes.len() as u64;
@@ -309,6 +293,25 @@ impl Replay<'_> {
             position,
             size: size - size % BLOCK as u64,
         }))
+    }
+
+    /// Where the active segment must begin: behind the full ones, or else where its first line says, if that leaves no
+    /// gap behind the snapshot.
+    fn first_offset_of_active(&self, path: &Path, bytes: &[u8]) -> Result<u64, RecoverError> {
+        let first = next_line(bytes, 0).and_then(|(at, line)| Some((at, Line::read(line).ok()?)));
+        let expected = self.next_offset.unwrap_or(self.covered_to);
+        match (self.next_offset, first) {
+            // The first line stands where the first group was written, so nothing before it was torn: what is
+            // missing was in a segment that is closed, or gone.
+            (Some(next), Some((0, line))) if line.offset > next => {
+                Err(missing(path, expected, line.offset))
+            }
+            (None, Some((_, line))) if line.offset > expected => {
+                Err(missing(path, expected, line.offset))
+            }
+            (None, Some((_, line))) => Ok(line.offset),
+            _ => Ok(expected),
+        }
     }
 
     /// Takes every line up to the first that cannot be read.
@@ -352,15 +355,26 @@ impl Replay<'_> {
         error: LineError,
     ) -> Result<Scan, RecoverError> {
         let expected = self.next_offset.expect("set before the first line");
+        let damaged = |why: &str| Err(self.damaged(path, torn_at, format!("{error}, {why}")));
+        if expected < self.covered_to {
+            return damaged("and the snapshot says that it was on disk");
+        }
         let (mut at, mut end) = (torn_at, torn_at);
         while let Some((line_at, line)) = next_line(bytes, at) {
             at = line_at + line.len();
             end = at;
-            if Line::read(line).is_ok_and(|later| later.batch > expected) {
-                let problem =
-                    format!("{error}, and later changes were written after it was on disk");
-                return Err(self.damaged(path, torn_at, problem));
+            let Ok(later) = Line::read(line) else {
+                continue;
+            };
+            if later.batch > expected {
+                return damaged("and later changes were written after it was on disk");
             }
+            if later.offset <= expected {
+                return damaged("and what should be there comes after it");
+            }
+        }
+        if is_in_padding(torn_at, valid_end) && end > valid_end.next_multiple_of(BLOCK) {
+            return damaged("in the padding behind a group that is followed by another");
         }
         Ok(Scan {
             valid_end,
@@ -442,14 +456,44 @@ fn next_line(bytes: &[u8], at: usize) -> Option<(usize, &[u8])> {
     Some((start, &bytes[start..end]))
 }
 
-/// Whether this is the events file of the system that the API comes from.
+/// Whether byte `at` lies in the padding of the group that ends at `group_end`. In a group that goes on, the next
+/// line begins right there; newlines behind it in the same sector were written with it, and to the end of the block
+/// nothing else ever was. (At the end of a sector the next one may be lost, and tells nothing.)
+fn is_in_padding(at: usize, group_end: usize) -> bool {
+    let is_told = !group_end.is_multiple_of(SECTOR);
+    is_told && at > group_end && at < group_end.next_multiple_of(BLOCK)
+}
+
+/// The least that a disk writes whole.
+const SECTOR: usize = 512;
+
+/// Whether this was not written by this server: it is the events file of the system that the API comes from, or has
+/// no line of ours and not the size of a segment either. What is not ours must not be cut.
 fn looks_foreign(bytes: &[u8]) -> bool {
-    let mut head = bytes
-        .iter()
-        .copied()
-        .filter(|byte| !byte.is_ascii_whitespace());
-    let start: Vec<u8> = head.by_ref().take(10).collect();
-    start.starts_with(b"{\"events\"") || start.starts_with(b"[")
+    let Some((at, first)) = next_line(bytes, 0) else {
+        return false;
+    };
+    let is_all = next_line(bytes, at + first.len()).is_none();
+    if first.starts_with(LINE_HEAD) || (is_all && LINE_HEAD.starts_with(first)) {
+        return false;
+    }
+    let visible = bytes.iter().filter(|byte| !byte.is_ascii_whitespace());
+    let is_events_file = visible.take(EVENTS_FILE_HEAD.len()).eq(EVENTS_FILE_HEAD);
+    is_events_file || (!bytes.len().is_multiple_of(BLOCK) && !has_line(bytes))
+}
+
+const LINE_HEAD: &[u8] = b"{\"offset\":";
+const EVENTS_FILE_HEAD: &[u8] = b"{\"events\"";
+
+fn has_line(bytes: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some((line_at, line)) = next_line(bytes, at) {
+        if Line::read(line).is_ok() {
+            return true;
+        }
+        at = line_at + line.len();
+    }
+    false
 }
 
 fn cut_and_sync(path: &Path, torn: Option<&Torn>) -> io::Result<()> {

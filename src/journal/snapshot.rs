@@ -15,7 +15,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use shards::Product;
+use shards::{Product, QUANTITY_MAX};
 
 use super::directory;
 use super::format::ProductJson;
@@ -108,8 +108,18 @@ pub fn parse(json: &[u8]) -> Result<Snapshot, SnapshotError> {
             .into_iter()
             .map(|(id, version)| (id.into(), version))
             .collect(),
-        next_offset: json.metadata.last_offset.map_or(0, |last| last + 1),
+        next_offset: next_offset(json.metadata.last_offset)?,
     })
+}
+
+fn next_offset(last: Option<u64>) -> Result<u64, SnapshotError> {
+    match last {
+        None => Ok(0),
+        Some(last) if last < QUANTITY_MAX => Ok(last + 1),
+        Some(last) => Err(SnapshotError::Form(format!(
+            "lastOffset {last} is beyond every offset"
+        ))),
+    }
 }
 
 fn checked(key: &str, product: ProductJson<'_>) -> Result<Product, SnapshotError> {

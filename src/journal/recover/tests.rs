@@ -966,7 +966,7 @@ mod segments {
         let journal = four_segments();
         fs::remove_file(journal.paths.full(5)).unwrap();
         let active = journal.paths.active.clone();
-        journal.check_damaged(&active, 0, 5, "the active segment behind it");
+        journal.check_missing(&active, 5, 9, "the active segment behind it");
     }
 
     #[test]
@@ -998,7 +998,7 @@ mod segments {
             bytes[line.start..].fill(b'\n');
             overwrite(&full, &bytes);
             let active = journal.paths.active.clone();
-            journal.check_damaged(&active, 0, 5 + i as u64, &about);
+            journal.check_missing(&active, 5 + i as u64, 9, &about);
         }
     }
 
@@ -1499,4 +1499,84 @@ mod other_files {
             journal.put_back(&files);
         }
     }
+}
+
+#[test]
+fn a_bit_flipped_in_the_padding_before_the_last_group_is_refused() {
+    let journal = three_groups();
+    let (active, whole) = (journal.paths.active.clone(), journal.active());
+    for at in [2 * BLOCK - 10, 2 * BLOCK - 1] {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        journal.write_active(&bytes);
+        journal.check_damaged(&active, at, 5, "in the padding");
+    }
+}
+
+#[test]
+fn a_damaged_first_line_is_refused_where_a_snapshot_covers_it() {
+    for covered in [5, 9] {
+        let journal = three_groups();
+        journal.snapshot(covered);
+        let mut bytes = journal.active();
+        bytes[20] ^= 1;
+        journal.write_active(&bytes);
+        journal.check_refused("first line");
+    }
+}
+
+#[test]
+fn a_bad_line_that_the_snapshot_covers_is_refused_and_not_cut() {
+    let journal = three_groups();
+    journal.snapshot(9);
+    let mut bytes = journal.active();
+    let at = lines(&bytes)[6].start;
+    bytes[at + 20] ^= 1;
+    journal.write_active(&bytes);
+    journal.check_damaged(&journal.paths.active.clone(), at, 6, "covered");
+}
+
+#[test]
+fn a_file_that_is_no_journal_is_left_alone() {
+    for text in [
+        "{\"products\":{}}\n",
+        "id,name\n1,Kettle\n",
+        "{\n  \"version\": 1,\n \"events\":[]}",
+    ] {
+        let journal = Journal::nowhere();
+        fs::write(&journal.paths.active, text).unwrap();
+        journal.check_refused(text);
+    }
+}
+
+#[test]
+fn lines_lost_from_a_full_segment_are_refused_also_with_marks_that_lag() {
+    let mut journal = Journal::new();
+    journal
+        .lagging_group(0, &[Create("a", 1)])
+        .lagging_group(0, &[Add("a", "a-1", 1)]);
+    let full = journal.paths.full(0);
+    journal.rotate();
+    journal.lagging_group(0, &[Create("b", 1)]);
+    let mut bytes = fs::read(&full).unwrap();
+    bytes[BLOCK..].fill(b'\n');
+    overwrite(&full, &bytes);
+    journal.check_refused("full segment");
+}
+
+#[test]
+fn a_bit_flipped_in_the_first_byte_is_damage() {
+    let journal = three_groups();
+    let mut bytes = journal.active();
+    bytes[0] ^= 0x20;
+    journal.write_active(&bytes);
+    journal.check_damaged(&journal.paths.active.clone(), 0, 0, "first byte");
+}
+
+#[test]
+fn a_last_offset_beyond_all_is_refused() {
+    let journal = Journal::nowhere();
+    let snapshot = r#"{"products":{},"metadata":{"lastOffset":18446744073709551615}}"#;
+    fs::write(&journal.paths.snapshot, snapshot).unwrap();
+    journal.check_refused("lastOffset");
 }
