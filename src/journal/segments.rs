@@ -14,7 +14,7 @@ use super::format::SealedGroup;
 use super::recover::Tail;
 use crate::config::JournalSync;
 use crate::runtime::executor::{self, Notify};
-use crate::runtime::file::{DirectFile, WriteMode};
+use crate::runtime::file::DirectFile;
 
 /// The active segment and the spare that follows it.
 pub struct Segments {
@@ -50,7 +50,7 @@ impl Segments {
         segment_bytes: u64,
         sync: JournalSync,
     ) -> io::Result<Segments> {
-        let active = DirectFile::open(&paths.active, write_mode(sync)).await?;
+        let active = DirectFile::open(&paths.active).await?;
         let segments = Segments {
             spare: Rc::default(),
             paths,
@@ -80,11 +80,13 @@ impl Segments {
             .write_blocks(self.tail.position, &group.blocks)
             .await?;
         self.tail.position += length;
-        // With `always` the write itself was durable.
-        self.dirty = self.sync != JournalSync::Always;
-        if let JournalSync::Interval(interval) = self.sync
-            && self.last_sync.elapsed() >= interval
-        {
+        self.dirty = true;
+        let is_due = match self.sync {
+            JournalSync::Always => true,
+            JournalSync::Interval(interval) => self.last_sync.elapsed() >= interval,
+            JournalSync::Never => false,
+        };
+        if is_due {
             self.sync_now().await?;
         }
         Ok(!self.dirty)
@@ -128,7 +130,7 @@ impl Segments {
             directory::sync_directory(paths.directory())
         })
         .await?;
-        let next = DirectFile::open(&self.paths.active, write_mode(self.sync)).await?;
+        let next = DirectFile::open(&self.paths.active).await?;
         std::mem::replace(&mut self.active, next).close().await?;
         self.tail = Tail {
             first_offset: next_first_offset,
@@ -168,12 +170,5 @@ impl Segments {
             });
             spare.changed.ring();
         });
-    }
-}
-
-fn write_mode(sync: JournalSync) -> WriteMode {
-    match sync {
-        JournalSync::Always => WriteMode::Durable,
-        JournalSync::Interval(_) | JournalSync::Never => WriteMode::UntilSync,
     }
 }

@@ -4,20 +4,9 @@ use std::io;
 use std::path::Path;
 
 use glommio::io::{DmaFile, OpenOptions};
-use rustix::fs::OFlags;
 
 /// The unit of every write: a multiple of any disk's sector, and the page of the page cache.
 pub const BLOCK: usize = 4096;
-
-/// When a write is on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WriteMode {
-    /// When it returns: written through (`O_DSYNC`). One operation for the executor to wait for, where a write and an
-    /// fdatasync are two, each noticed only when the tasks that are ready have run.
-    Durable,
-    /// After the next [`DirectFile::sync`].
-    UntilSync,
-}
 
 /// An open file.
 pub struct DirectFile {
@@ -26,15 +15,10 @@ pub struct DirectFile {
 
 impl DirectFile {
     /// Opens an existing file for writing.
-    pub async fn open(path: &Path, mode: WriteMode) -> io::Result<DirectFile> {
-        let flags = match mode {
-            WriteMode::Durable => OFlags::DSYNC,
-            WriteMode::UntilSync => OFlags::empty(),
-        };
+    pub async fn open(path: &Path) -> io::Result<DirectFile> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
-            .custom_flags(flags.bits() as i32)
             .dma_open(path)
             .await
             .map_err(io::Error::from)?;
