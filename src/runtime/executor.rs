@@ -7,7 +7,6 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -158,6 +157,3 @@ impl Notify {
         .await;
     }
 }
-
-/// A future on the heap that stays on its executor.
-pub type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
