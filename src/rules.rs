@@ -59,8 +59,8 @@ pub fn name(name: &str) -> Rule {
 }
 
 /// `available` and `version`
-pub fn quantity(value: u64) -> Rule {
-    if value > QUANTITY_MAX {
+pub fn quantity(value: i64) -> Rule {
+    if u64::try_from(value).map_or(true, |value| value > QUANTITY_MAX) {
         return Err("must be an integer from 0 to 9007199254740991");
     }
     Ok(())

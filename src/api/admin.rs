@@ -1,5 +1,6 @@
 //! `/v1/admin/products/*`: create, set and delete products.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use hyper::StatusCode;
@@ -10,7 +11,9 @@ use sonic_rs::LazyValue;
 use super::body::{self, Faults, Object, Text};
 use super::problem::Problem;
 use super::respond::{self, Answer};
-use super::wire::{ITEMS_MAX, Items, Time, spread};
+use super::wire::{
+    Items, OVERLOADED, STORAGE_FAILED, Time, check_some_decided, item_count, spread,
+};
 use crate::acceptor::Acceptor;
 use crate::messages::{Outcome, ReplyTo, ShardRequest};
 use crate::rules;
@@ -53,7 +56,7 @@ struct ResultJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error_message: Option<String>,
+    error_message: Option<Cow<'static, str>>,
 }
 
 #[derive(Serialize)]
@@ -153,15 +156,7 @@ fn check_items<'b, Item, T>(
 ) -> Result<(Vec<T>, Vec<&'b str>), Problem> {
     let mut faults = Faults::default();
     let items = faults
-        .required(
-            || member.to_owned(),
-            items,
-            |items| match items.len() {
-                0 => Err("must not be empty"),
-                count if count > ITEMS_MAX => Err("must have at most 1000 items"),
-                _ => Ok(()),
-            },
-        )
+        .required(|| member.to_owned(), items, |items| item_count(items.len()))
         .unwrap_or_default();
     let checked: Vec<Option<(T, &str)>> = items
         .iter()
@@ -225,7 +220,7 @@ impl<'b> ProductItem<'b> {
 }
 
 fn quantity(value: &i64) -> rules::Rule {
-    rules::quantity(u64::try_from(*value).unwrap_or(u64::MAX))
+    rules::quantity(*value)
 }
 
 fn check_price(price: &LazyValue<'_>) -> rules::Rule {
@@ -243,17 +238,13 @@ async fn decide<'i, T>(
     items: Vec<T>,
     request: impl Fn(ReplyTo, Items<T>) -> ShardRequest,
 ) -> Result<Vec<ResultJson<'i>>, Problem> {
-    let mut by_shard: Vec<Items<T>> = Vec::new();
-    by_shard.resize_with(acceptor.router.shard_count(), Vec::new);
-    for (index, item) in items.into_iter().enumerate() {
-        by_shard[acceptor.router.shard_of(ids[index])].push((index as u32, item));
-    }
-    let (outcomes, unsent) = spread(acceptor, by_shard, request).await;
+    let shard_of = |id: &str| acceptor.router.shard_of(id);
+    let items = items.into_iter().zip(ids).enumerate();
+    let items = items.map(|(index, (item, id))| (shard_of(id), (index as u32, item)));
+    let (outcomes, unsent) = spread(acceptor, items, request).await;
     // Whatever has no answer in the end met a failed journal.
-    let mut results: Vec<ResultJson<'i>> = ids
-        .iter()
-        .map(|id| refused(id, "storage_failed", "the journal failed".into()))
-        .collect();
+    let mut results: Vec<ResultJson<'i>> =
+        ids.iter().map(|id| refused(id, STORAGE_FAILED)).collect();
     for outcome in outcomes {
         match outcome {
             Outcome::Admin(answers) => {
@@ -266,22 +257,10 @@ async fn decide<'i, T>(
         }
     }
     for index in unsent {
-        results[index as usize] = refused(
-            ids[index as usize],
-            "overloaded",
-            "the server is busy".into(),
-        );
+        results[index as usize] = refused(ids[index as usize], OVERLOADED);
     }
-    let all_are = |error_type| {
-        results
-            .iter()
-            .all(|result| result.error_type == Some(error_type))
-    };
-    match (all_are("overloaded"), all_are("storage_failed")) {
-        (true, _) => Err(Problem::overloaded()),
-        (_, true) => Err(Problem::storage_failed()),
-        _ => Ok(results),
-    }
+    check_some_decided(results.iter().map(|result| result.error_type))?;
+    Ok(results)
 }
 
 fn result(id: &str, answer: AdminAnswer) -> ResultJson<'_> {
@@ -296,34 +275,34 @@ fn result(id: &str, answer: AdminAnswer) -> ResultJson<'_> {
         },
         AdminAnswer::AlreadyExists => refused(
             id,
-            "already_exists",
-            format!("a product with id {id} exists"),
+            ("already_exists", format!("a product with id {id} exists")),
         ),
-        AdminAnswer::NotFound => refused(id, "not_found", format!("no product with id {id}")),
-        AdminAnswer::VersionConflict { current } => ResultJson {
-            new_version: Some(current),
-            ..refused(
-                id,
-                "version_conflict",
-                format!("version conflict: the current version is {current}"),
-            )
-        },
+        AdminAnswer::NotFound => refused(id, ("not_found", format!("no product with id {id}"))),
+        AdminAnswer::VersionConflict { current } => {
+            let message = format!("version conflict: the current version is {current}");
+            ResultJson {
+                new_version: Some(current),
+                ..refused(id, ("version_conflict", message))
+            }
+        }
         AdminAnswer::OutOfRange => refused(
             id,
-            "version_out_of_range",
-            "the version cannot grow any more".into(),
+            ("version_out_of_range", "the version cannot grow any more"),
         ),
     }
 }
 
-fn refused<'i>(id: &'i str, error_type: &'static str, message: String) -> ResultJson<'i> {
+fn refused<'i>(
+    id: &'i str,
+    (error_type, message): (&'static str, impl Into<Cow<'static, str>>),
+) -> ResultJson<'i> {
     ResultJson {
         product_id: id,
         success: false,
         new_version: None,
         last_updated: None,
         error_type: Some(error_type),
-        error_message: Some(message),
+        error_message: Some(message.into()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `POST /v1/inventory/updates`: one update or a batch.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use hyper::StatusCode;
@@ -10,7 +11,7 @@ use shards::{Identity, Receipt, Update, UpdateAnswer};
 use super::body::{self, Faults, Object, Text};
 use super::problem::{Code, Problem};
 use super::respond::{self, Answer};
-use super::wire::{ITEMS_MAX, Time, spread};
+use super::wire::{OVERLOADED, STORAGE_FAILED, Time, check_some_decided, item_count, spread};
 use crate::acceptor::Acceptor;
 use crate::messages::{Outcome, ShardRequest};
 use crate::rules;
@@ -58,7 +59,7 @@ struct ResultJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error_message: Option<String>,
+    error_message: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     replayed: bool,
 }
@@ -94,20 +95,12 @@ async fn single(acceptor: &Rc<Acceptor>, body: Body<'_>) -> Answer {
         idempotency_key: body.idempotency_key,
     };
     let mut faults = Faults::default();
-    let store_id = faults.required(
-        || "storeId".into(),
-        body.store_id.as_deref(),
-        |id| rules::store_id(id),
-    );
+    let store_id = check_store(&body.store_id, &mut faults);
     let update = item.check(store_id.unwrap_or("?"), &mut faults);
     faults.finish()?;
     let update = update.expect("without a fault there is an update");
-    let product_id = item
-        .product_id
-        .as_deref()
-        .expect("without a fault there is a product");
 
-    let shard = acceptor.router.shard_of(product_id);
+    let shard = acceptor.router.shard_of(update.identity.product_id());
     let outcome = acceptor
         .ask(shard, |to| ShardRequest::Update(to, update))
         .await;
@@ -117,6 +110,11 @@ async fn single(acceptor: &Rc<Acceptor>, body: Body<'_>) -> Answer {
         Ok(other) => unreachable!("an update is answered as an update, not {other:?}"),
         Err(_overloaded) => Err(Problem::overloaded()),
     }
+}
+
+fn check_store<'b>(store_id: &'b Option<Text<'_>>, faults: &mut Faults) -> Option<&'b str> {
+    let rule = |id: &&str| rules::store_id(id);
+    faults.required(|| "storeId".into(), store_id.as_deref(), rule)
 }
 
 fn respond_single(item: &Item<'_>, answer: UpdateAnswer) -> Answer {
@@ -168,13 +166,11 @@ impl Item<'_> {
 
     fn expected_version(&self, faults: &mut Faults) -> Option<Option<u64>> {
         match (self.version, self.any_version.unwrap_or(false)) {
-            (Some(version), false) => match u64::try_from(version) {
-                Ok(version) if rules::quantity(version).is_ok() => Some(Some(version)),
-                _ => {
-                    faults.add("version", "must be an integer from 0 to 9007199254740991");
-                    None
-                }
-            },
+            (Some(version), false) => {
+                let rule = |version: &i64| rules::quantity(*version);
+                let version = faults.optional(|| "version".into(), Some(version), rule)?;
+                Some(Some(version as u64))
+            }
             (None, true) => Some(None),
             (None, false) => {
                 faults.add("version", "is required, or anyVersion: true in its place");
@@ -190,57 +186,48 @@ impl Item<'_> {
 
 async fn batch(acceptor: &Rc<Acceptor>, body: Body<'_>, items: Vec<Object<Item<'_>>>) -> Answer {
     let store_id = check_batch(&body, &items)?;
-    let mut results: Vec<Option<ResultJson<'_>>> = Vec::new();
-    let mut by_shard: Vec<Vec<(u32, Update)>> = vec![Vec::new(); acceptor.router.shard_count()];
+    // Whatever has no answer in the end met a failed journal.
+    let mut results: Vec<ResultJson<'_>> = Vec::new();
+    let mut updates = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let mut faults = Faults::default();
-        match item.check(store_id, &mut faults) {
+        results.push(match item.check(store_id, &mut faults) {
             Some(update) => {
                 let shard = acceptor.router.shard_of(update.identity.product_id());
-                by_shard[shard].push((index as u32, update));
-                results.push(None);
+                updates.push((shard, (index as u32, update)));
+                refused(item, STORAGE_FAILED)
             }
             None => {
                 let message = faults.as_sentence().expect("a refused item has a fault");
-                results.push(Some(refused(item, "invalid_request", message)));
+                refused(item, ("invalid_request", message))
             }
-        }
+        });
     }
-    let (outcomes, unsent) = spread(acceptor, by_shard, ShardRequest::Updates).await;
-    let mut storage_failed = false;
+    let (outcomes, unsent) = spread(acceptor, updates.into_iter(), ShardRequest::Updates).await;
     for outcome in outcomes {
         match outcome {
             Outcome::Updates(answers) => {
                 for (index, answer) in answers {
-                    let item = &items[index as usize];
-                    let mut json = result(item, answer);
+                    let mut json = result(&items[index as usize], answer);
                     json.replayed = matches!(answer, UpdateAnswer::Replayed(_));
-                    results[index as usize] = Some(json);
+                    results[index as usize] = json;
                 }
             }
-            Outcome::StorageFailed => storage_failed = true,
+            Outcome::StorageFailed => {}
             other => unreachable!("updates are answered as updates, not {other:?}"),
         }
     }
     for index in unsent {
-        let item = &items[index as usize];
-        results[index as usize] = Some(refused(item, "overloaded", "the server is busy".into()));
+        results[index as usize] = refused(&items[index as usize], OVERLOADED);
     }
-    respond_batch(&items, results, storage_failed)
+    respond_batch(results)
 }
 
 fn check_batch<'b>(body: &'b Body<'_>, items: &[Object<Item<'_>>]) -> Result<&'b str, Problem> {
     let mut faults = Faults::default();
-    let store_id = faults.required(
-        || "storeId".into(),
-        body.store_id.as_deref(),
-        |id| rules::store_id(id),
-    );
-    if items.is_empty() {
-        faults.add("updates", "must not be empty");
-    }
-    if items.len() > ITEMS_MAX {
-        faults.add("updates", "must have at most 1000 items");
+    let store_id = check_store(&body.store_id, &mut faults);
+    if let Err(issue) = item_count(items.len()) {
+        faults.add("updates", issue);
     }
     let beside = [
         ("productId", body.product_id.is_some()),
@@ -256,28 +243,8 @@ fn check_batch<'b>(body: &'b Body<'_>, items: &[Object<Item<'_>>]) -> Result<&'b
     Ok(store_id.expect("without a fault there is a store"))
 }
 
-fn respond_batch(
-    items: &[Object<Item<'_>>],
-    results: Vec<Option<ResultJson<'_>>>,
-    storage_failed: bool,
-) -> Answer {
-    let failed = |item| refused(item, "storage_failed", "the journal failed".into());
-    let results: Vec<ResultJson<'_>> = items
-        .iter()
-        .zip(results)
-        .map(|(item, result)| result.unwrap_or_else(|| failed(item)))
-        .collect();
-    let all_are = |error_type| {
-        results
-            .iter()
-            .all(|result| result.error_type == Some(error_type))
-    };
-    if storage_failed && all_are("storage_failed") {
-        return Err(Problem::storage_failed());
-    }
-    if all_are("overloaded") {
-        return Err(Problem::overloaded());
-    }
+fn respond_batch(results: Vec<ResultJson<'_>>) -> Answer {
+    check_some_decided(results.iter().map(|result| result.error_type))?;
     let succeeded = results.iter().filter(|result| result.applied).count();
     let summary = SummaryJson {
         total: results.len(),
@@ -335,7 +302,7 @@ fn result<'a>(item: &'a Item<'_>, answer: UpdateAnswer) -> ResultJson<'a> {
     };
     ResultJson {
         error_type: Some(error_type),
-        error_message: Some(message),
+        error_message: Some(message.into()),
         ..standing(item, now)
     }
 }
@@ -354,11 +321,14 @@ fn standing<'a>(item: &'a Item<'_>, now: Option<Receipt>) -> ResultJson<'a> {
     }
 }
 
-/// An item that no shard has decided.
-fn refused<'a>(item: &'a Item<'_>, error_type: &'static str, message: String) -> ResultJson<'a> {
+/// An item that no shard has decided, for the reason and with the message given.
+fn refused<'a>(
+    item: &'a Item<'_>,
+    (error_type, message): (&'static str, impl Into<Cow<'static, str>>),
+) -> ResultJson<'a> {
     ResultJson {
         error_type: Some(error_type),
-        error_message: Some(message),
+        error_message: Some(message.into()),
         ..standing(item, None)
     }
 }

@@ -62,7 +62,7 @@ pub enum RecoverError {
         /// The offset that comes.
         found: u64,
     },
-    /// The events file of another system.
+    /// Not a journal of this server.
     #[error("{path}: is not a journal of this server. It was left as it is. Set EVENTS_FILE_PATH to another file, and DATA_PATH to the data file to start from.", path = path.display())]
     Foreign {
         /// The file.
@@ -126,7 +126,13 @@ pub fn recover(
     feed: &mut Feed,
     now: Timestamp,
 ) -> Result<Recovered, RecoverError> {
-    let snapshot = read_snapshot(paths, first_start)?;
+    // No active segment: a first start, or a crash between the two renames of a rotation.
+    let active_exists = paths.active.exists();
+    let full = paths
+        .full_segments()
+        .map_err(|error| file_error(paths.directory(), error))?;
+    let has_journal = active_exists || !full.is_empty();
+    let snapshot = read_snapshot(&paths.snapshot, first_start, has_journal)?;
     let mut replay = Replay {
         router,
         shards,
@@ -137,11 +143,6 @@ pub fn recover(
         report: Report::default(),
     };
     replay.restore_snapshot(snapshot);
-    // No active segment: a first start, or a crash between the two renames of a rotation.
-    let active_exists = paths.active.exists();
-    let full = paths
-        .full_segments()
-        .map_err(|error| file_error(paths.directory(), error))?;
     for (first_offset, path) in &full {
         replay.full_segment(*first_offset, path)?;
     }
@@ -183,19 +184,18 @@ pub fn restore_snapshot(snapshot: Snapshot, router: &Router, shards: &mut [Shard
     }
 }
 
-fn read_snapshot(paths: &Paths, first_start: FirstStart) -> Result<Snapshot, RecoverError> {
-    let path = &paths.snapshot;
+fn read_snapshot(
+    path: &Path,
+    first_start: FirstStart,
+    has_journal: bool,
+) -> Result<Snapshot, RecoverError> {
     let snapshot = snapshot::read(path).map_err(|error| RecoverError::Snapshot {
-        path: path.clone(),
+        path: path.to_owned(),
         error,
     })?;
     if let Some(snapshot) = snapshot {
         return Ok(snapshot);
     }
-    let full = paths
-        .full_segments()
-        .map_err(|error| file_error(paths.directory(), error))?;
-    let has_journal = paths.active.exists() || !full.is_empty();
     let snapshot = match first_start {
         FirstStart::Sample if !has_journal => sample(),
         _ => Snapshot::default(),
@@ -298,7 +298,9 @@ impl Replay<'_> {
     /// Where the active segment must begin: behind the full ones, or else where its first line says, if that leaves no
     /// gap behind the snapshot.
     fn first_offset_of_active(&self, path: &Path, bytes: &[u8]) -> Result<u64, RecoverError> {
-        let first = next_line(bytes, 0).and_then(|(at, line)| Some((at, Line::read(line).ok()?)));
+        let first = lines_from(bytes, 0)
+            .next()
+            .and_then(|(at, line)| Some((at, Line::read(line).ok()?)));
         let expected = self.next_offset.unwrap_or(self.covered_to);
         match (self.next_offset, first) {
             // The first line stands where the first group was written, so nothing before it was torn: what is
@@ -317,15 +319,13 @@ impl Replay<'_> {
     /// Takes every line up to the first that cannot be read.
     fn lines(&mut self, path: &Path, bytes: &[u8]) -> Result<Scan, RecoverError> {
         self.report.segments += 1;
-        let mut at = 0;
         let mut valid_end = 0;
-        while let Some((line_at, line)) = next_line(bytes, at) {
+        for (line_at, line) in lines_from(bytes, 0) {
             let expected = self.next_offset.expect("set before the first line");
             match Line::read(line) {
                 Ok(read) if read.offset == expected && read.batch <= expected => {
                     self.take(path, line_at, line, read)?;
-                    at = line_at + line.len();
-                    valid_end = (at + 1).min(bytes.len());
+                    valid_end = (line_at + line.len() + 1).min(bytes.len());
                 }
                 Ok(read) if read.offset < expected => {
                     let problem = format!("the event with offset {} is there again", read.offset);
@@ -359,10 +359,9 @@ impl Replay<'_> {
         if expected < self.covered_to {
             return damaged("and the snapshot says that it was on disk");
         }
-        let (mut at, mut end) = (torn_at, torn_at);
-        while let Some((line_at, line)) = next_line(bytes, at) {
-            at = line_at + line.len();
-            end = at;
+        let mut end = torn_at;
+        for (line_at, line) in lines_from(bytes, torn_at) {
+            end = line_at + line.len();
             let Ok(later) = Line::read(line) else {
                 continue;
             };
@@ -449,11 +448,14 @@ struct Torn {
     error: LineError,
 }
 
-/// The first line with anything in it from byte `at` on, and where it begins.
-fn next_line(bytes: &[u8], at: usize) -> Option<(usize, &[u8])> {
-    let start = at + bytes[at..].iter().position(|byte| *byte != b'\n')?;
-    let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |length| start + length);
-    Some((start, &bytes[start..end]))
+/// The lines with anything in them from byte `at` on, and where each begins.
+fn lines_from(bytes: &[u8], mut at: usize) -> impl Iterator<Item = (usize, &[u8])> {
+    std::iter::from_fn(move || {
+        let start = at + bytes[at..].iter().position(|byte| *byte != b'\n')?;
+        let length = memchr::memchr(b'\n', &bytes[start..]);
+        at = length.map_or(bytes.len(), |length| start + length);
+        Some((start, &bytes[start..at]))
+    })
 }
 
 /// Whether byte `at` lies in the padding of the group that ends at `group_end`. In a group that goes on, the next
@@ -470,11 +472,11 @@ const SECTOR: usize = 512;
 /// Whether this was not written by this server: it is the events file of the system that the API comes from, or has
 /// no line of ours and not the size of a segment either. What is not ours must not be cut.
 fn looks_foreign(bytes: &[u8]) -> bool {
-    let Some((at, first)) = next_line(bytes, 0) else {
+    let mut lines = lines_from(bytes, 0);
+    let Some((_, first)) = lines.next() else {
         return false;
     };
-    let is_all = next_line(bytes, at + first.len()).is_none();
-    if first.starts_with(LINE_HEAD) || (is_all && LINE_HEAD.starts_with(first)) {
+    if first.starts_with(LINE_HEAD) || (LINE_HEAD.starts_with(first) && lines.next().is_none()) {
         return false;
     }
     let visible = bytes.iter().filter(|byte| !byte.is_ascii_whitespace());
@@ -486,14 +488,7 @@ const LINE_HEAD: &[u8] = b"{\"offset\":";
 const EVENTS_FILE_HEAD: &[u8] = b"{\"events\"";
 
 fn has_line(bytes: &[u8]) -> bool {
-    let mut at = 0;
-    while let Some((line_at, line)) = next_line(bytes, at) {
-        if Line::read(line).is_ok() {
-            return true;
-        }
-        at = line_at + line.len();
-    }
-    false
+    lines_from(bytes, 0).any(|(_, line)| Line::read(line).is_ok())
 }
 
 fn cut_and_sync(path: &Path, torn: Option<&Torn>) -> io::Result<()> {

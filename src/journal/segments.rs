@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::directory::{self, Paths};
 use super::format::SealedGroup;
@@ -81,24 +81,17 @@ impl Segments {
             .await?;
         self.tail.position += length;
         self.dirty = true;
-        let is_due = match self.sync {
-            JournalSync::Always => true,
-            JournalSync::Interval(interval) => self.last_sync.elapsed() >= interval,
-            JournalSync::Never => false,
-        };
-        if is_due {
+        if self.sync == JournalSync::Always || self.sync_is_due() {
             self.sync_now().await?;
         }
         Ok(!self.dirty)
     }
 
-    /// How long after the last sync an idle journal must be synced; none where it need not.
-    pub fn sync_due_in(&self) -> Option<Duration> {
+    /// Whether there is something to sync and `JOURNAL_SYNC=interval` says that it is time.
+    pub fn sync_is_due(&self) -> bool {
         match self.sync {
-            JournalSync::Interval(interval) if self.dirty => {
-                Some(interval.saturating_sub(self.last_sync.elapsed()))
-            }
-            _ => None,
+            JournalSync::Interval(interval) => self.dirty && self.last_sync.elapsed() >= interval,
+            JournalSync::Always | JournalSync::Never => false,
         }
     }
 

@@ -24,7 +24,7 @@ use slog::{Logger, crit};
 use crate::journal::format::SealedGroup;
 use crate::journal::segments::Segments;
 use crate::lifecycle::Lifecycle;
-use crate::messages::{Decision, FeedAnswer, FeedReply, FeedRequest, Reply};
+use crate::messages::{Decision, FeedAnswer, FeedReply, FeedRequest, Poll, Reply};
 use crate::runtime::clock::Uptime;
 use crate::runtime::executor::{self, HEARTBEAT, Notify};
 use crate::runtime::lane::{Doorbell, Receiver, Sender};
@@ -54,7 +54,7 @@ impl Journal {
 
     fn sync_is_due(&self) -> bool {
         match self {
-            Journal::Disk(segments) => segments.sync_due_in() == Some(Duration::ZERO),
+            Journal::Disk(segments) => segments.sync_is_due(),
             Journal::Memory => false,
         }
     }
@@ -210,7 +210,7 @@ impl Role {
                     true => 0,
                     false => poll.wait_ms,
                 };
-                let poll = crate::messages::Poll { wait_ms, ..poll };
+                let poll = Poll { wait_ms, ..poll };
                 let to = poll.to;
                 feed.poll(self.uptime.now_ms(), poll)
                     .map(|answer| FeedReply { to, answer })
@@ -222,11 +222,15 @@ impl Role {
             }),
         };
         if let Some(reply) = reply {
-            // An acceptor has at most as many questions under way as its lane has slots.
-            let lane = &self.wiring.feed_replies[reply.to.acceptor as usize];
-            lane.push(reply)
-                .expect("a feed lane holds all that may be in flight");
+            self.send_feed(reply);
         }
+    }
+
+    fn send_feed(&self, reply: FeedReply) {
+        // An acceptor has at most as many questions under way as its lane has slots.
+        let lane = &self.wiring.feed_replies[reply.to.acceptor as usize];
+        lane.push(reply)
+            .expect("a feed lane holds all that may be in flight");
     }
 
     fn answer_due(&self) -> usize {
@@ -235,9 +239,7 @@ impl Role {
             let Some(reply) = feed.answer_next_due() else {
                 return answered;
             };
-            let lane = &self.wiring.feed_replies[reply.to.acceptor as usize];
-            lane.push(reply)
-                .expect("a feed lane holds all that may be in flight");
+            self.send_feed(reply);
         }
         DUE_SLICE
     }

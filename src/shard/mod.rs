@@ -156,7 +156,7 @@ impl Role {
                 let mut decide = |(index, creation)| {
                     (
                         index,
-                        work.admin(EventKind::ProductCreated, now, shard.create(now, creation)),
+                        work.admin(EventKind::ProductCreated, shard.create(now, creation)),
                     )
                 };
                 (
@@ -168,7 +168,7 @@ impl Role {
                 let mut decide = |(index, setting)| {
                     (
                         index,
-                        work.admin(EventKind::ProductModified, now, shard.set(now, setting)),
+                        work.admin(EventKind::ProductModified, shard.set(now, setting)),
                     )
                 };
                 (
@@ -180,7 +180,7 @@ impl Role {
                 let mut decide = |(index, id): (u32, Box<str>)| {
                     (
                         index,
-                        work.admin(EventKind::ProductDeleted, now, shard.delete(now, &id)),
+                        work.admin(EventKind::ProductDeleted, shard.delete(now, &id)),
                     )
                 };
                 (
@@ -241,18 +241,9 @@ impl Work {
         verdict.answer
     }
 
-    fn admin(
-        &mut self,
-        kind: EventKind,
-        now: Timestamp,
-        verdict: Verdict<'_, AdminAnswer>,
-    ) -> AdminAnswer {
+    fn admin(&mut self, kind: EventKind, verdict: Verdict<'_, AdminAnswer>) -> AdminAnswer {
         self.after = self.after.max(verdict.after);
-        if let Some(product) = &verdict.changed {
-            let at = match verdict.answer {
-                AdminAnswer::Done { at, .. } => at,
-                _ => now,
-            };
+        if let (Some(product), AdminAnswer::Done { at, .. }) = (&verdict.changed, verdict.answer) {
             self.changes.push(&Change {
                 kind,
                 at,

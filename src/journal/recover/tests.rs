@@ -518,13 +518,8 @@ impl State {
 
 /// Where each line stands, without its newline.
 fn lines(bytes: &[u8]) -> Vec<Range<usize>> {
-    let mut lines = Vec::new();
-    let mut at = 0;
-    while let Some((start, line)) = next_line(bytes, at) {
-        at = start + line.len();
-        lines.push(start..at);
-    }
-    lines
+    let ranges = lines_from(bytes, 0).map(|(start, line)| start..start + line.len());
+    ranges.collect()
 }
 
 fn overwrite(path: &Path, bytes: &[u8]) {
