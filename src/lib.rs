@@ -27,4 +27,5 @@ pub mod journal;
 pub mod sequencer;
 // What several of them share.
 pub mod encoding;
+pub mod faults;
 pub mod rules;

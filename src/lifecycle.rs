@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Lifecycle {
     started: Instant,
+    recovering: AtomicBool,
     draining: AtomicBool,
     journal_failed: AtomicBool,
     acceptors_running: AtomicUsize,
+    snapshots_done: AtomicBool,
     shards_running: AtomicUsize,
     connections: AtomicUsize,
     durable_tickets: Vec<DurableTicket>,
@@ -22,13 +24,15 @@ pub struct Lifecycle {
 struct DurableTicket(AtomicU64);
 
 impl Lifecycle {
-    /// Of a server that begins to serve.
+    /// Of a server that begins to start.
     pub fn new(acceptors: usize, shards: usize) -> Lifecycle {
         Lifecycle {
             started: Instant::now(),
+            recovering: AtomicBool::new(true),
             draining: AtomicBool::new(false),
             journal_failed: AtomicBool::new(false),
             acceptors_running: AtomicUsize::new(acceptors),
+            snapshots_done: AtomicBool::new(false),
             shards_running: AtomicUsize::new(shards),
             connections: AtomicUsize::new(0),
             durable_tickets: (0..shards).map(|_| DurableTicket::default()).collect(),
@@ -38,6 +42,16 @@ impl Lifecycle {
     /// How long the server has run.
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// The state is there: from now on everything is served.
+    pub fn recovered(&self) {
+        self.recovering.store(false, Ordering::Release);
+    }
+
+    /// Whether the state is still being read from disk.
+    pub fn is_recovering(&self) -> bool {
+        self.recovering.load(Ordering::Acquire)
     }
 
     /// Begins to stop: no new connections, waiting polls are answered, what is in flight is finished.
@@ -68,6 +82,16 @@ impl Lifecycle {
     /// Whether no acceptor will send anything more.
     pub fn acceptors_are_done(&self) -> bool {
         self.acceptors_running.load(Ordering::Acquire) == 0
+    }
+
+    /// No shard is asked for a part of a snapshot any more.
+    pub fn snapshots_done(&self) {
+        self.snapshots_done.store(true, Ordering::Release);
+    }
+
+    /// Whether no shard will be asked for a part of a snapshot any more.
+    pub fn snapshots_are_done(&self) -> bool {
+        self.snapshots_done.load(Ordering::Acquire)
     }
 
     /// A shard has answered everything and will decide nothing more.

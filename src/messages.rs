@@ -4,12 +4,14 @@
 //!   acceptor ──ShardRequest──▶ shard ──Decision──▶ sequencer ──Reply──▶ acceptor
 //!                                └──────────Reply (needs no disk)──────▶ acceptor
 //!   acceptor ──FeedRequest──▶ sequencer ──FeedReply──▶ acceptor
+//!   sequencer ──SnapshotRequest──▶ shard ──Decision::SnapshotPart──▶ sequencer
 //! ```
 
 use bytes::Bytes;
 use shards::{AdminAnswer, Creation, Setting, Update, UpdateAnswer};
 
 use crate::journal::format::Changes;
+use crate::journal::snapshot::Part;
 
 /// Where an answer belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,10 +127,36 @@ pub struct Slice {
 /// Shard to sequencer.
 #[derive(Debug)]
 pub enum Decision {
+    /// To be put in order.
+    Ordered(Ordered),
+    /// A part of the snapshot, which shows changes that went before it in the same lane, and no others.
+    SnapshotPart(Box<SnapshotPart>),
+}
+
+/// What takes its place in the order of all changes.
+#[derive(Debug)]
+pub enum Ordered {
     /// Changes to be ordered and written; the reply follows when they are on disk.
     Changes(Changes, Reply),
     /// A reply that shows an earlier change of the same shard, to be released behind it.
     Held(Reply),
+}
+
+/// Sequencer to shard: what is known of the ids after `after`, in byte order; none begins at the first. One is under
+/// way at a time.
+#[derive(Debug)]
+pub struct SnapshotRequest {
+    /// The last id of the part before.
+    pub after: Option<Box<str>>,
+}
+
+/// A part of the snapshot.
+#[derive(Debug)]
+pub struct SnapshotPart {
+    /// Its products and tombstones.
+    pub part: Part,
+    /// The last id of it if there may be more.
+    pub more_after: Option<Box<str>>,
 }
 
 /// Acceptor to sequencer.
@@ -144,7 +172,7 @@ pub enum FeedRequest {
 }
 
 /// A question to the feed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Poll {
     /// Who asks.
     pub to: FeedReplyTo,
@@ -166,7 +194,7 @@ pub struct FeedReplyTo {
 }
 
 /// Sequencer to acceptor.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct FeedReply {
     /// Whose it is.
     pub to: FeedReplyTo,
@@ -195,6 +223,8 @@ pub enum FeedAnswer {
     TooManyWaiters,
     /// The end of the feed.
     End(u64),
+    /// It is on disk, and cannot be read there.
+    Unreadable,
     /// It waited and was told not to.
     Forgotten,
 }

@@ -23,4 +23,4 @@ pub use product::{Price, Product, QUANTITY_MAX, Ticket, Timestamp, VERSION_MAX};
 pub use request::{
     AdminAnswer, Creation, Receipt, Setting, Standing, Update, UpdateAnswer, Verdict,
 };
-pub use shard::{Limits, ReplayError, Replayed, Shard};
+pub use shard::{Known, Limits, ReplayError, Replayed, Shard};

@@ -1,11 +1,11 @@
 //! The shard itself: decides, in the order asked, and answers at once.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use ahash::RandomState;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashTable;
 
 use crate::idempotency::{Entry, Memory};
 use crate::{
@@ -29,7 +29,26 @@ struct Tombstone {
     ticket: Ticket,
 }
 
-type Tombstones = HashMap<Box<str>, Tombstone, RandomState>;
+type Tombstones = BTreeMap<Box<str>, Tombstone>;
+
+/// What a shard knows of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known<'a> {
+    /// The product exists.
+    Stands(&'a Product),
+    /// It was deleted, and had this version last.
+    Gone(&'a str, u64),
+}
+
+impl<'a> Known<'a> {
+    /// The id.
+    pub fn id(&self) -> &'a str {
+        match self {
+            Known::Stands(product) => &product.id,
+            Known::Gone(id, _) => id,
+        }
+    }
+}
 
 /// One shard. Keeps invariants 1 (one owner), 2 (versions grow by 1, across delete and re-create), 3 (stock is
 /// never below 0) and 7 (at most once within the TTL).
@@ -51,7 +70,7 @@ impl Shard {
         Shard {
             products: HashTable::new(),
             order: BTreeSet::new(),
-            tombstones: HashMap::with_hasher(hasher.clone()),
+            tombstones: Tombstones::new(),
             memory: Memory::new(
                 limits.idempotency_ttl_ms,
                 limits.idempotency_entries_max,
@@ -256,9 +275,36 @@ impl Shard {
             .map(|id| self.get(id).expect("the order lists what exists"))
     }
 
-    /// The ids and last versions of deleted products, in no particular order.
+    /// The ids and last versions of deleted products, in byte order of the ids.
     pub fn tombstones(&self) -> impl Iterator<Item = (&str, u64)> {
         self.tombstones.iter().map(|(id, t)| (&**id, t.version))
+    }
+
+    /// All that is known of the ids above `after`, in byte order: products that exist and products that are gone.
+    /// In one walk, so that no id slips from the one to the other behind it.
+    pub fn known_after<'a>(&'a self, after: Option<&str>) -> impl Iterator<Item = Known<'a>> {
+        let lower = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = (lower, Bound::Unbounded);
+        let mut gone = self.tombstones.range::<str, _>(range).peekable();
+        let mut standing = self.products_after(after).peekable();
+        std::iter::from_fn(move || {
+            let gone_is_next = match (gone.peek(), standing.peek()) {
+                (Some((id, _)), Some(product)) => **id < product.id,
+                (gone, _) => gone.is_some(),
+            };
+            match gone_is_next {
+                true => gone.next().map(|(id, t)| Known::Gone(id, t.version)),
+                false => standing.next().map(Known::Stands),
+            }
+        })
+    }
+
+    /// The version that the product `id` has, or had last; 0 if it never was.
+    pub fn last_version(&self, id: &str) -> u64 {
+        match self.get(id) {
+            Some(product) => product.version,
+            None => self.tombstones.get(id).map_or(0, |t| t.version),
+        }
     }
 
     /// Forgets up to `limit` applied updates whose TTL is over. Returns how many.
@@ -348,10 +394,7 @@ impl Shard {
             Replayed::Gone(product) => (product, true),
         };
         self.advance(at);
-        let last_version = match self.remove(&product.id) {
-            Some(before) => before.version,
-            None => self.tombstones.remove(&product.id).map_or(0, |t| t.version),
-        };
+        let last_version = self.last_version(&product.id);
         if product.version != last_version + 1 {
             return Err(ReplayError {
                 expected_version: last_version + 1,
@@ -359,11 +402,24 @@ impl Shard {
             });
         }
         if gone {
+            self.remove(&product.id);
             self.bury(&product);
         } else {
-            self.insert(product);
+            self.put(product);
         }
         Ok(())
+    }
+
+    /// Puts `product` in the place of the one with its id, or of its tombstone.
+    fn put(&mut self, product: Product) {
+        let hash = self.hasher.hash_one(&*product.id);
+        match self.products.find_mut(hash, |p| p.id == product.id) {
+            Some(before) => *before = product,
+            None => {
+                self.tombstones.remove(&product.id);
+                self.insert(product);
+            }
+        }
     }
 
     /// Remembers an applied update from the journal, unless its TTL is over at `now`.

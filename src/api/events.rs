@@ -68,6 +68,10 @@ fn respond(offset: u64, answer: FeedAnswer) -> Answer {
                 format!("offset {offset} is beyond the end of the feed, {end}"),
             )
         }),
+        FeedAnswer::Unreadable => Err(Problem::new(
+            Code::StorageFailed,
+            format!("the event with offset {offset} cannot be read from the journal"),
+        )),
         FeedAnswer::TooManyWaiters => Err(Problem::new(
             Code::Overloaded,
             "as many polls wait already as MAX_WAITERS allows",

@@ -90,14 +90,17 @@ async fn answer(acceptor: &Rc<Acceptor>, watch: &Watch, head: &Parts, body: Inco
     if route.is_versioned() && acceptor.is_draining() {
         return Err(Problem::new(Code::Draining, "the server is stopping"));
     }
+    if route.is_versioned() && acceptor.lifecycle.is_recovering() {
+        return Err(Problem::recovering());
+    }
     let query = head.uri.query();
     match route {
         Route::Product(id) => products::read(acceptor, &id, &head.headers).await,
         Route::List => products::list(acceptor, query).await,
         Route::Snapshot => products::snapshot(acceptor).await,
         Route::Events => events::poll(acceptor, query).await,
-        Route::Health => Ok(health(acceptor, is_fit(acceptor))),
-        Route::Live => Ok(health(acceptor, true)),
+        Route::Health => Ok(health(acceptor, fitness(acceptor))),
+        Route::Live => Ok(health(acceptor, Fitness::Healthy)),
         Route::Explanation(code) => explain(code),
         Route::Update | Route::Create | Route::Set | Route::Delete => {
             body::check_headers(&head.headers)?;
@@ -202,17 +205,40 @@ struct HealthJson {
 }
 
 /// Whether it serves all that it should.
-fn is_fit(acceptor: &Acceptor) -> bool {
-    !acceptor.lifecycle.has_failed_journal() && !acceptor.is_draining()
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fitness {
+    Healthy,
+    Recovering,
+    Unhealthy,
 }
 
-fn health(acceptor: &Acceptor, is_healthy: bool) -> Response<ResponseBody> {
-    let (status, word) = match is_healthy {
-        true => (StatusCode::OK, "healthy"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
+impl Fitness {
+    fn as_str(self) -> &'static str {
+        match self {
+            Fitness::Healthy => "healthy",
+            Fitness::Recovering => "recovering",
+            Fitness::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+fn fitness(acceptor: &Acceptor) -> Fitness {
+    if acceptor.lifecycle.has_failed_journal() || acceptor.is_draining() {
+        Fitness::Unhealthy
+    } else if acceptor.lifecycle.is_recovering() {
+        Fitness::Recovering
+    } else {
+        Fitness::Healthy
+    }
+}
+
+fn health(acceptor: &Acceptor, fitness: Fitness) -> Response<ResponseBody> {
+    let status = match fitness {
+        Fitness::Healthy => StatusCode::OK,
+        Fitness::Recovering | Fitness::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
     };
     let health = HealthJson {
-        status: word,
+        status: fitness.as_str(),
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: acceptor.lifecycle.uptime().as_secs(),
     };

@@ -38,6 +38,8 @@ pub enum Code {
     RateLimited,
     /// A lane, a window or a memory is full.
     Overloaded,
+    /// The server reads its state from disk.
+    Recovering,
     /// The server stops.
     Draining,
     /// The journal failed.
@@ -55,7 +57,7 @@ struct Presentation {
 
 impl Code {
     /// In the order of their statuses.
-    pub const ALL: [Code; 15] = [
+    pub const ALL: [Code; 16] = [
         Code::InvalidJson,
         Code::ValidationError,
         Code::Unauthorized,
@@ -69,6 +71,7 @@ impl Code {
         Code::RateLimited,
         Code::HeadersTooLarge,
         Code::Overloaded,
+        Code::Recovering,
         Code::Draining,
         Code::StorageFailed,
     ];
@@ -181,6 +184,12 @@ impl Code {
                 "The server has as much to do as it takes on. Nothing was changed; try again after Retry-After, with \
                  the same idempotency key.",
             ),
+            Code::Recovering => (
+                "recovering",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The server recovers",
+                "The server has just started and reads its state from disk. Try again a little later.",
+            ),
             Code::Draining => (
                 "draining",
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -285,6 +294,14 @@ impl Problem {
             title: Some("Product not found"),
             ..Problem::new(Code::NotFound, format!("no product with id {id}"))
         }
+    }
+
+    /// The state is still being read from disk.
+    pub fn recovering() -> Problem {
+        Problem::new(
+            Code::Recovering,
+            "the server reads its state from disk; try again shortly",
+        )
     }
 
     /// A lane or a window is full.

@@ -9,10 +9,13 @@
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
+
+use crate::runtime::disk::{Disk, Open, SystemDisk};
 
 const LOCK_NAME: &str = ".central-inventory.lock";
 /// Digits of the first offset in a segment's name: enough for any u64, so that names sort as offsets do.
@@ -21,19 +24,42 @@ const OFFSET_DIGITS: usize = 20;
 /// for more than a piece.
 const FILL_PIECE: usize = 1 << 20;
 
-/// The paths of a journal.
+/// The files of a journal and its snapshot, and the disk that they are on.
 #[derive(Clone, Debug)]
-pub struct Paths {
+pub struct Files {
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
     /// The snapshot.
     pub snapshot: PathBuf,
     /// The active segment.
     pub active: PathBuf,
 }
 
-impl Paths {
+impl Files {
+    /// On the machine's own disk.
+    pub fn new(snapshot: PathBuf, active: PathBuf) -> Files {
+        Files {
+            disk: Arc::new(SystemDisk),
+            snapshot,
+            active,
+        }
+    }
+
     /// The directory of the segments.
     pub fn directory(&self) -> &Path {
         parent(&self.active)
+    }
+
+    /// The directory of the snapshot.
+    pub fn snapshot_directory(&self) -> &Path {
+        parent(&self.snapshot)
+    }
+
+    /// Where a snapshot is written before it takes its name.
+    pub fn snapshot_aside(&self) -> PathBuf {
+        let mut name = self.snapshot.file_name().unwrap_or_default().to_owned();
+        name.push(".new");
+        self.snapshot.with_file_name(name)
     }
 
     /// The next segment, made ready in advance.
@@ -59,10 +85,10 @@ impl Paths {
         (stem, extension)
     }
 
-    /// The full segments with their first offsets, oldest first.
-    pub fn full_segments(&self) -> io::Result<Vec<(u64, PathBuf)>> {
+    /// The first offsets of the full segments, oldest first.
+    pub fn full_segments(&self) -> io::Result<Vec<u64>> {
         let (stem, extension) = self.name_parts();
-        let offset_of = |name: &str| -> Option<u64> {
+        let offset_of = |name: String| -> Option<u64> {
             let digits = name
                 .strip_prefix(&stem)?
                 .strip_prefix('.')?
@@ -71,14 +97,9 @@ impl Paths {
                 .then(|| digits.parse().ok())
                 .flatten()
         };
-        let mut found = Vec::new();
-        for entry in fs::read_dir(self.directory())? {
-            let entry = entry?;
-            if let Some(first_offset) = entry.file_name().to_str().and_then(offset_of) {
-                found.push((first_offset, entry.path()));
-            }
-        }
-        found.sort();
+        let names = self.disk.names(self.directory())?;
+        let mut found: Vec<u64> = names.into_iter().filter_map(offset_of).collect();
+        found.sort_unstable();
         Ok(found)
     }
 }
@@ -97,9 +118,9 @@ pub struct Lock {
     _files: Vec<File>,
 }
 
-/// Makes the directories of `paths` and locks them.
-pub fn lock(paths: &Paths) -> io::Result<Lock> {
-    let mut directories = vec![parent(&paths.active), parent(&paths.snapshot)];
+/// Makes the directories of `files` and locks them.
+pub fn lock(files: &Files) -> io::Result<Lock> {
+    let mut directories = vec![files.directory(), files.snapshot_directory()];
     for directory in &directories {
         fs::create_dir_all(directory).map_err(|error| {
             describe(
@@ -110,11 +131,11 @@ pub fn lock(paths: &Paths) -> io::Result<Lock> {
     }
     directories.sort();
     directories.dedup_by_key(|directory| fs::canonicalize(directory).ok());
-    let files = directories
+    let locks = directories
         .into_iter()
         .map(lock_directory)
         .collect::<io::Result<_>>()?;
-    Ok(Lock { _files: files })
+    Ok(Lock { _files: locks })
 }
 
 fn lock_directory(directory: &Path) -> io::Result<File> {
@@ -161,25 +182,19 @@ pub fn check_direct_io(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes names created, changed or removed in `directory` durable.
-pub fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
-}
-
 /// Makes a segment of `size` bytes of newlines at `path`, on disk with its name when this returns, so that
 /// writing to it later changes no metadata.
-pub fn make_segment(path: &Path, size: u64) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    let piece = vec![b'\n'; FILL_PIECE];
-    let mut left = size;
-    while left > 0 {
-        let now = left.min(FILL_PIECE as u64);
-        file.write_all(&piece[..now as usize])?;
-        file.sync_data()?;
-        left -= now;
+pub fn make_segment(disk: &dyn Disk, path: &Path, size: u64) -> io::Result<()> {
+    let file = disk.open(path, Open::Create)?;
+    let piece = vec![b'\n'; (FILL_PIECE as u64).min(size) as usize];
+    let mut position = 0;
+    while position < size {
+        let length = (size - position).min(FILL_PIECE as u64);
+        file.write_at(position, &piece[..length as usize])?;
+        file.sync()?;
+        position += length;
     }
-    file.sync_all()?;
-    sync_directory(parent(path))
+    disk.sync_directory(parent(path))
 }
 
 #[cfg(test)]
@@ -189,10 +204,10 @@ mod tests {
     #[test]
     fn segments_are_found_by_their_first_offset_and_nothing_else_is() {
         let directory = tempfile::tempdir().unwrap();
-        let paths = Paths {
-            snapshot: directory.path().join("inventory.json"),
-            active: directory.path().join("events.json"),
-        };
+        let paths = Files::new(
+            directory.path().join("inventory.json"),
+            directory.path().join("events.json"),
+        );
         for path in [
             paths.full(1000),
             paths.full(7),
@@ -202,23 +217,17 @@ mod tests {
             fs::write(path, "").unwrap();
         }
         fs::write(directory.path().join("events.12.json"), "").unwrap();
-        let offsets: Vec<u64> = paths
-            .full_segments()
-            .unwrap()
-            .into_iter()
-            .map(|s| s.0)
-            .collect();
-        assert_eq!(vec![7, 1000], offsets);
+        assert_eq!(vec![7, 1000], paths.full_segments().unwrap());
         assert!(paths.full(7).ends_with("events.00000000000000000007.json"));
     }
 
     #[test]
     fn a_directory_is_locked_once() {
         let directory = tempfile::tempdir().unwrap();
-        let paths = Paths {
-            snapshot: directory.path().join("a/inventory.json"),
-            active: directory.path().join("events.json"),
-        };
+        let paths = Files::new(
+            directory.path().join("a/inventory.json"),
+            directory.path().join("events.json"),
+        );
         let held = lock(&paths).unwrap();
         assert!(
             lock(&paths)

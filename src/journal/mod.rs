@@ -1,7 +1,10 @@
-//! The system of record: what its lines are, how they reach the disk, and how a start reads them back.
+//! The system of record: what its lines are, how they reach the disk, and how they are read back: by a start, and for
+//! stores that are far behind.
 
 pub mod directory;
 pub mod format;
+pub mod history;
+pub mod lines;
 pub mod recover;
 pub mod segments;
 pub mod snapshot;

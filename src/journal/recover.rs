@@ -5,19 +5,27 @@
 //! Everything that was read is synced before any of it is served: a crashed predecessor may have left pages that
 //! never were on disk.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use shards::{Receipt, Replayed, Shard, Timestamp};
 
-use super::directory::{self, Paths};
+use super::directory::{self, Files};
 use super::format::{EventKind, Events, Line, LineError};
-use super::snapshot::{self, Snapshot, SnapshotError};
+use super::lines::Lines;
+use super::segments::Tail;
+use super::snapshot::{self, Coverage, FullSegment, Snapshot, SnapshotError};
+use crate::faults::{self, Fault};
+use crate::runtime::disk::{DiskFile, Open};
 use crate::runtime::file::BLOCK;
 use crate::sequencer::feed::Feed;
 use crate::shard::router::Router;
+
+/// Lines between two looks at whether somebody wants to know how far it is, or wants it to end.
+const LINES_PER_LOOK: u64 = 4096;
+/// A torn tail is overwritten in pieces of this size.
+const CUT_PIECE: usize = 1 << 20;
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +53,7 @@ pub enum RecoverError {
         /// The segment.
         path: PathBuf,
         /// Where in it, in bytes from its start.
-        byte: usize,
+        byte: u64,
         /// The offset that was expected there.
         offset: u64,
         /// What is wrong.
@@ -62,6 +70,9 @@ pub enum RecoverError {
         /// The offset that comes.
         found: u64,
     },
+    /// It was told to end.
+    #[error("stopped while recovering")]
+    Interrupted,
     /// Not a journal of this server.
     #[error("{path}: is not a journal of this server. It was left as it is. Set EVENTS_FILE_PATH to another file, and DATA_PATH to the data file to start from.", path = path.display())]
     Foreign {
@@ -77,23 +88,16 @@ pub struct Recovered {
     pub next_offset: u64,
     /// Where the active segment goes on.
     pub tail: Tail,
+    /// The full segments that are kept, oldest first.
+    pub full: Vec<FullSegment>,
+    /// The first offset that the snapshot need not hold.
+    pub covered_to: u64,
     /// For a person.
     pub report: Report,
 }
 
-/// Where the journal goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tail {
-    /// The first offset of the active segment.
-    pub first_offset: u64,
-    /// The next byte to write: a whole number of blocks.
-    pub position: u64,
-    /// The size of the active segment, bytes.
-    pub size: u64,
-}
-
 /// Figures about a start.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Products in the snapshot.
     pub snapshot_products: usize,
@@ -101,11 +105,25 @@ pub struct Report {
     pub events: u64,
     /// Segments read.
     pub segments: usize,
+    /// Segments that the snapshot covers and that nothing is needed from.
+    pub segments_skipped: usize,
     /// Bytes of a torn tail that were cut.
-    pub torn_bytes: usize,
+    pub torn_bytes: u64,
+}
+
+/// How far a start is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Events replayed.
+    pub events: u64,
+    /// Bytes of the journal that were read.
+    pub bytes: u64,
+    /// Bytes of the journal that are to be read.
+    pub bytes_total: u64,
 }
 
 /// What to start from where there is neither snapshot nor journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstStart {
     /// Without a product.
     Empty,
@@ -113,60 +131,181 @@ pub enum FirstStart {
     Sample,
 }
 
+/// What a start goes by.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The size of a segment, bytes.
+    pub segment_bytes: u64,
+    /// What to start from where there is nothing.
+    pub first_start: FirstStart,
+    /// The wall clock.
+    pub now: Timestamp,
+    /// How long an applied update is remembered.
+    pub idempotency_ttl_ms: u64,
+    /// So many of the latest events are read back into memory.
+    pub events_in_memory: usize,
+}
+
+/// What is filled.
+pub struct Target<'a> {
+    /// Which shard owns a product.
+    pub router: &'a Router,
+    /// The shards, empty.
+    pub shards: &'a mut [Shard],
+    /// The feed, empty.
+    pub feed: &'a mut Feed,
+}
+
 /// The sample catalogue.
 const SAMPLE: &str = include_str!("../../data/inventory_test_data.json");
 
-/// Fills `shards` and `feed` from disk and leaves the journal ready to be continued.
+/// Fills `target` from disk and leaves the journal ready to be continued. `watch` is told now and then how far it is,
+/// and may end it.
 pub fn recover(
-    paths: &Paths,
-    segment_bytes: u64,
-    first_start: FirstStart,
-    router: &Router,
-    shards: &mut [Shard],
-    feed: &mut Feed,
-    now: Timestamp,
+    files: &Files,
+    settings: &Settings,
+    target: Target<'_>,
+    watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Recovered, RecoverError> {
-    // No active segment: a first start, or a crash between the two renames of a rotation.
-    let active_exists = paths.active.exists();
-    let full = paths
-        .full_segments()
-        .map_err(|error| file_error(paths.directory(), error))?;
-    let has_journal = active_exists || !full.is_empty();
-    let snapshot = read_snapshot(&paths.snapshot, first_start, has_journal)?;
+    let found = Found::look(files)?;
+    let snapshot = read_snapshot(files, settings.first_start, found.has_journal())?;
+    let kept = found.kept(files, &snapshot.coverage, settings)?;
     let mut replay = Replay {
-        router,
-        shards,
-        feed,
-        now,
-        covered_to: snapshot.next_offset,
+        files,
+        router: target.router,
+        shards: target.shards,
+        feed: target.feed,
+        now: settings.now,
+        covered_to: snapshot.coverage.next_offset,
+        shown_to: snapshot.coverage.end_offset,
         next_offset: None,
+        latest_at: Timestamp(0),
         report: Report::default(),
+        bytes_total: 0,
+        bytes: 0,
+        watch,
     };
+    replay.report.segments_skipped = kept.skipped;
+    replay.bytes_total = replay.size_of(&kept.full[kept.skipped..], found.has_active)?;
     replay.restore_snapshot(snapshot);
-    for (first_offset, path) in &full {
-        replay.full_segment(*first_offset, path)?;
+    let mut full = kept.full;
+    for segment in &mut full[kept.skipped..] {
+        segment.latest_at = replay.full_segment(segment.first_offset)?;
     }
-    let tail = match active_exists {
-        true => replay.active_segment(&paths.active)?,
+    let tail = match found.has_active {
+        true => replay.active_segment()?,
         false => None,
     };
-    let next_offset = replay.next_offset.unwrap_or(replay.covered_to);
-    if next_offset < replay.covered_to {
-        return Err(missing(&paths.snapshot, next_offset, replay.covered_to));
-    }
+    let next_offset = replay.end()?;
     let report = replay.report;
     let tail = match tail {
         Some(tail) => tail,
-        None => new_active(paths, segment_bytes, next_offset)?,
+        None => new_active(files, settings.segment_bytes, next_offset)?,
     };
-    for directory in [paths.directory(), directory::parent(&paths.snapshot)] {
-        directory::sync_directory(directory).map_err(|error| file_error(directory, error))?;
+    for directory in [files.directory(), files.snapshot_directory()] {
+        let synced = files.disk.sync_directory(directory);
+        synced.map_err(|error| file_error(directory, error))?;
     }
     Ok(Recovered {
         next_offset,
         tail,
+        full,
+        covered_to: kept.covered_to,
         report,
     })
+}
+
+/// The segments that are there.
+struct Found {
+    full: Vec<u64>,
+    has_active: bool,
+}
+
+/// The full segments that are kept, and how many of the oldest need not be read.
+struct Kept {
+    full: Vec<FullSegment>,
+    skipped: usize,
+    covered_to: u64,
+}
+
+impl Found {
+    fn look(files: &Files) -> Result<Found, RecoverError> {
+        let full = files.full_segments();
+        let full = full.map_err(|error| file_error(files.directory(), error))?;
+        // No active segment: a first start, or a crash between the two renames of a rotation.
+        let has_active = match files.disk.open(&files.active, Open::Read) {
+            Ok(_) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(file_error(&files.active, error)),
+        };
+        Ok(Found { full, has_active })
+    }
+
+    fn has_journal(&self) -> bool {
+        self.has_active || !self.full.is_empty()
+    }
+
+    /// Compares with what the snapshot lists: what it lists must be there; what it covers and does not list was about
+    /// to be removed when the server stopped.
+    fn kept(
+        &self,
+        files: &Files,
+        coverage: &Coverage,
+        settings: &Settings,
+    ) -> Result<Kept, RecoverError> {
+        let listed = coverage.segments.as_deref().unwrap_or_default();
+        for segment in listed {
+            let first_offset = segment.first_offset;
+            if !self.full.contains(&first_offset) {
+                let later = self.full.iter().find(|first| **first > first_offset);
+                let behind = later.map_or(files.active.clone(), |first| files.full(*first));
+                let found = later.copied().unwrap_or(coverage.next_offset);
+                return Err(missing(&behind, first_offset, found));
+            }
+        }
+        let mut full = Vec::new();
+        for (i, &first_offset) in self.full.iter().enumerate() {
+            let known = listed.iter().find(|s| s.first_offset == first_offset);
+            let is_covered = self.ends_by(i, coverage.next_offset);
+            match known {
+                Some(segment) => full.push(*segment),
+                None if coverage.segments.is_some() && is_covered => {}
+                None => full.push(FullSegment {
+                    first_offset,
+                    latest_at: Timestamp(u64::MAX),
+                }),
+            }
+        }
+        let skipped = skippable(&full, coverage, settings);
+        Ok(Kept {
+            full,
+            skipped,
+            covered_to: coverage.next_offset,
+        })
+    }
+
+    /// Whether the full segment `i` ends at `offset` or before, as far as names tell.
+    fn ends_by(&self, i: usize, offset: u64) -> bool {
+        self.full.get(i + 1).is_some_and(|end| *end <= offset)
+    }
+}
+
+/// How many of the oldest segments hold nothing that a start needs: their changes are in the snapshot, their updates
+/// are forgotten, and there are later events enough to fill the memory.
+fn skippable(full: &[FullSegment], coverage: &Coverage, settings: &Settings) -> usize {
+    let Some(last) = full.last() else { return 0 };
+    let is_over = |pair: &[FullSegment]| {
+        let end = pair[1].first_offset;
+        let in_memory = settings.events_in_memory as u64;
+        end <= coverage.next_offset
+            && end.saturating_add(in_memory) <= last.first_offset
+            && pair[0]
+                .latest_at
+                .0
+                .saturating_add(settings.idempotency_ttl_ms)
+                <= settings.now.0
+    };
+    full.windows(2).take_while(|pair| is_over(pair)).count()
 }
 
 /// The bundled sample as a snapshot that covers nothing.
@@ -179,18 +318,22 @@ pub fn restore_snapshot(snapshot: Snapshot, router: &Router, shards: &mut [Shard
     for product in snapshot.products {
         shards[router.shard_of(&product.id)].restore_product(product);
     }
+    if faults::is_planted(Fault::ForgetTombstones) {
+        return;
+    }
     for (id, version) in snapshot.tombstones {
         shards[router.shard_of(&id)].restore_tombstone(id, version);
     }
 }
 
 fn read_snapshot(
-    path: &Path,
+    files: &Files,
     first_start: FirstStart,
     has_journal: bool,
 ) -> Result<Snapshot, RecoverError> {
-    let snapshot = snapshot::read(path).map_err(|error| RecoverError::Snapshot {
-        path: path.to_owned(),
+    let path = &files.snapshot;
+    let snapshot = snapshot::read(files).map_err(|error| RecoverError::Snapshot {
+        path: path.clone(),
         error,
     })?;
     if let Some(snapshot) = snapshot {
@@ -202,18 +345,19 @@ fn read_snapshot(
     };
     if !has_journal {
         // On disk before the first change, so that the journal always has something to stand on.
-        snapshot::write(path, &snapshot).map_err(|error| file_error(path, error))?;
+        snapshot::write(files, &snapshot).map_err(|error| file_error(path, error))?;
     }
     Ok(snapshot)
 }
 
-fn new_active(paths: &Paths, size: u64, first_offset: u64) -> Result<Tail, RecoverError> {
-    directory::make_segment(&paths.active, size)
-        .map_err(|error| file_error(&paths.active, error))?;
+fn new_active(files: &Files, size: u64, first_offset: u64) -> Result<Tail, RecoverError> {
+    directory::make_segment(&*files.disk, &files.active, size)
+        .map_err(|error| file_error(&files.active, error))?;
     Ok(Tail {
         first_offset,
         position: 0,
         size,
+        latest_at: Timestamp(0),
     })
 }
 
@@ -233,14 +377,22 @@ fn file_error(path: &Path, error: io::Error) -> RecoverError {
 }
 
 struct Replay<'a> {
+    files: &'a Files,
     router: &'a Router,
     shards: &'a mut [Shard],
     feed: &'a mut Feed,
     now: Timestamp,
     /// Below this the snapshot has the state already; only identities and events are taken.
     covered_to: u64,
+    /// Below this the snapshot may have the state already.
+    shown_to: u64,
     next_offset: Option<u64>,
+    /// The time of the latest change in the segment being read.
+    latest_at: Timestamp,
     report: Report,
+    bytes: u64,
+    bytes_total: u64,
+    watch: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
 }
 
 impl Replay<'_> {
@@ -249,57 +401,100 @@ impl Replay<'_> {
         restore_snapshot(snapshot, self.router, self.shards);
     }
 
-    fn full_segment(&mut self, first_offset: u64, path: &Path) -> Result<(), RecoverError> {
+    fn open(&self, path: &Path, how: Open) -> Result<Box<dyn DiskFile>, RecoverError> {
+        let opened = self.files.disk.open(path, how);
+        opened.map_err(|error| file_error(path, error))
+    }
+
+    fn size_of(&self, full: &[FullSegment], has_active: bool) -> Result<u64, RecoverError> {
+        let full = full.iter().map(|s| self.files.full(s.first_offset));
+        let active = has_active.then(|| self.files.active.clone());
+        let mut bytes = 0;
+        for path in full.chain(active) {
+            let size = self.open(&path, Open::Read)?.size();
+            bytes += size.map_err(|error| file_error(&path, error))?;
+        }
+        Ok(bytes)
+    }
+
+    /// The offset at which the journal ends, which must not be before what the snapshot shows.
+    fn end(&self) -> Result<u64, RecoverError> {
+        let next_offset = self.next_offset.unwrap_or(self.covered_to);
+        if next_offset < self.shown_to {
+            return Err(missing(&self.files.snapshot, next_offset, self.shown_to));
+        }
+        Ok(match faults::is_planted(Fault::ReuseOffset) {
+            true => next_offset.saturating_sub(1),
+            false => next_offset,
+        })
+    }
+
+    /// Reads the full segment that begins with `first_offset`; returns the time of its latest change.
+    fn full_segment(&mut self, first_offset: u64) -> Result<Timestamp, RecoverError> {
+        let path = self.files.full(first_offset);
         let expected = self.next_offset.unwrap_or(self.covered_to);
         let gap = match self.next_offset {
             Some(next) => first_offset != next,
             None => first_offset > self.covered_to,
         };
         if gap {
-            return Err(missing(path, expected, first_offset));
+            return Err(missing(&path, expected, first_offset));
         }
         self.next_offset = Some(first_offset);
-        let bytes = fs::read(path).map_err(|error| file_error(path, error))?;
-        match self.lines(path, &bytes)? {
-            Scan { torn: None, .. } => Ok(()),
+        let file = self.open(&path, Open::Read)?;
+        match self.lines(&path, &*file)? {
+            Scan { torn: None, .. } => Ok(self.latest_at),
             // A segment is only closed when all of it is on disk.
             Scan {
                 torn: Some(torn), ..
-            } => Err(self.damaged(path, torn.at, torn.error.to_string())),
+            } => Err(self.damaged(&path, torn.at, torn.error.to_string())),
         }
     }
 
-    fn active_segment(&mut self, path: &Path) -> Result<Option<Tail>, RecoverError> {
-        let bytes = fs::read(path).map_err(|error| file_error(path, error))?;
-        if looks_foreign(&bytes) {
-            return Err(RecoverError::Foreign {
-                path: path.to_owned(),
-            });
+    fn active_segment(&mut self) -> Result<Option<Tail>, RecoverError> {
+        let files = self.files;
+        let path = &files.active;
+        let in_file = |error| file_error(path, error);
+        let file = self.open(path, Open::Write)?;
+        file.forget_cached();
+        let size = file.size().map_err(in_file)?;
+        if looks_foreign(&*file, size).map_err(in_file)? {
+            return Err(RecoverError::Foreign { path: path.clone() });
         }
-        let first_offset = self.first_offset_of_active(path, &bytes)?;
+        let first_offset = self.first_offset_of_active(path, &*file)?;
         self.next_offset = Some(first_offset);
-        let scan = self.lines(path, &bytes)?;
-        let size = bytes.len() as u64;
-        let position = (scan.valid_end as u64).next_multiple_of(BLOCK as u64);
+        let scan = self.lines(path, &*file)?;
+        let mut position = scan.valid_end.next_multiple_of(BLOCK as u64);
         if let Some(torn) = &scan.torn {
             self.report.torn_bytes = torn.end - torn.at;
+            match faults::is_planted(Fault::KeepTornTail) {
+                true => position = torn.end.next_multiple_of(BLOCK as u64).min(size),
+                false => cut(&*file, torn).map_err(in_file)?,
+            }
         }
-        cut_and_sync(path, scan.torn.as_ref()).map_err(|error| file_error(path, error))?;
-        if bytes.is_empty() {
+        file.sync().map_err(in_file)?;
+        if size == 0 {
             return Ok(None);
         }
         Ok(Some(Tail {
             first_offset,
             position,
             size: size - size % BLOCK as u64,
+            latest_at: self.latest_at,
         }))
     }
 
     /// Where the active segment must begin: behind the full ones, or else where its first line says, if that leaves no
     /// gap behind the snapshot.
-    fn first_offset_of_active(&self, path: &Path, bytes: &[u8]) -> Result<u64, RecoverError> {
-        let first = lines_from(bytes, 0)
-            .next()
+    fn first_offset_of_active(
+        &self,
+        path: &Path,
+        file: &dyn DiskFile,
+    ) -> Result<u64, RecoverError> {
+        let mut lines = Lines::from(file, 0);
+        let first = lines
+            .next_line()
+            .map_err(|error| file_error(path, error))?
             .and_then(|(at, line)| Some((at, Line::read(line).ok()?)));
         let expected = self.next_offset.unwrap_or(self.covered_to);
         match (self.next_offset, first) {
@@ -317,51 +512,87 @@ impl Replay<'_> {
     }
 
     /// Takes every line up to the first that cannot be read.
-    fn lines(&mut self, path: &Path, bytes: &[u8]) -> Result<Scan, RecoverError> {
+    fn lines(&mut self, path: &Path, file: &dyn DiskFile) -> Result<Scan, RecoverError> {
         self.report.segments += 1;
+        self.latest_at = Timestamp(0);
+        let mut lines = Lines::from(file, 0);
         let mut valid_end = 0;
-        for (line_at, line) in lines_from(bytes, 0) {
+        let before = self.bytes;
+        loop {
+            let next = lines.next_line();
+            let Some((at, line)) = next.map_err(|error| file_error(path, error))? else {
+                break;
+            };
             let expected = self.next_offset.expect("set before the first line");
-            match Line::read(line) {
+            let error = match Line::read(line) {
                 Ok(read) if read.offset == expected && read.batch <= expected => {
-                    self.take(path, line_at, line, read)?;
-                    valid_end = (line_at + line.len() + 1).min(bytes.len());
+                    self.take(path, at, line, read)?;
+                    valid_end = at + line.len() as u64 + 1;
+                    self.look(before + valid_end)?;
+                    continue;
                 }
                 Ok(read) if read.offset < expected => {
                     let problem = format!("the event with offset {} is there again", read.offset);
-                    return Err(self.damaged(path, line_at, problem));
+                    return Err(self.damaged(path, at, problem));
                 }
                 // A line that could only follow what is missing here is judged like what comes after damage.
-                Ok(_) => return self.torn(path, bytes, line_at, valid_end, LineError::Incomplete),
+                Ok(_) => LineError::Incomplete,
                 Err(LineError::Content) => {
-                    return Err(self.damaged(path, line_at, LineError::Content.to_string()));
+                    return Err(self.damaged(path, at, LineError::Content.to_string()));
                 }
-                Err(error) => return self.torn(path, bytes, line_at, valid_end, error),
-            }
+                Err(error) => error,
+            };
+            let torn = Torn {
+                at,
+                end: at,
+                error,
+            };
+            return self.torn(path, file, valid_end, torn);
         }
+        self.bytes = before + lines.position();
         Ok(Scan {
             valid_end,
             torn: None,
         })
     }
 
-    /// Decides whether what begins at `torn_at` was never acknowledged.
+    /// Now and then: says how far it is, and asks whether to go on.
+    fn look(&mut self, bytes: u64) -> Result<(), RecoverError> {
+        if !self.report.events.is_multiple_of(LINES_PER_LOOK) {
+            return Ok(());
+        }
+        let progress = Progress {
+            events: self.report.events,
+            bytes,
+            bytes_total: self.bytes_total,
+        };
+        match (self.watch)(progress) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(RecoverError::Interrupted),
+        }
+    }
+
+    /// Decides whether what begins at `torn.at` was never acknowledged.
     fn torn(
         &self,
         path: &Path,
-        bytes: &[u8],
-        torn_at: usize,
-        valid_end: usize,
-        error: LineError,
+        file: &dyn DiskFile,
+        valid_end: u64,
+        mut torn: Torn,
     ) -> Result<Scan, RecoverError> {
         let expected = self.next_offset.expect("set before the first line");
-        let damaged = |why: &str| Err(self.damaged(path, torn_at, format!("{error}, {why}")));
-        if expected < self.covered_to {
+        let (at, error) = (torn.at, torn.error);
+        let damaged = |why: &str| Err(self.damaged(path, at, format!("{error}, {why}")));
+        if expected < self.shown_to {
             return damaged("and the snapshot says that it was on disk");
         }
-        let mut end = torn_at;
-        for (line_at, line) in lines_from(bytes, torn_at) {
-            end = line_at + line.len();
+        let mut lines = Lines::from(file, at);
+        loop {
+            let next = lines.next_line();
+            let Some((line_at, line)) = next.map_err(|error| file_error(path, error))? else {
+                break;
+            };
+            torn.end = line_at + line.len() as u64;
             let Ok(later) = Line::read(line) else {
                 continue;
             };
@@ -372,23 +603,19 @@ impl Replay<'_> {
                 return damaged("and what should be there comes after it");
             }
         }
-        if is_in_padding(torn_at, valid_end) && end > valid_end.next_multiple_of(BLOCK) {
+        if is_in_padding(at, valid_end) && torn.end > valid_end.next_multiple_of(BLOCK as u64) {
             return damaged("in the padding behind a group that is followed by another");
         }
         Ok(Scan {
             valid_end,
-            torn: Some(Torn {
-                at: torn_at,
-                end,
-                error,
-            }),
+            torn: Some(torn),
         })
     }
 
     fn take(
         &mut self,
         path: &Path,
-        line_at: usize,
+        line_at: u64,
         line: &[u8],
         read: Line,
     ) -> Result<(), RecoverError> {
@@ -399,6 +626,7 @@ impl Replay<'_> {
         });
         self.feed.restore(read.offset, event);
         let offset = read.offset;
+        self.latest_at = self.latest_at.max(read.at);
         let shard = &mut self.shards[self.router.shard_of(&read.product.id)];
         if let Some((identity, delta)) = read.update {
             let receipt = Receipt {
@@ -406,9 +634,14 @@ impl Replay<'_> {
                 version: read.product.version,
                 at: read.at,
             };
-            shard.restore_identity(self.now, identity, delta, receipt);
+            if !faults::is_planted(Fault::ForgetIdentities) {
+                shard.restore_identity(self.now, identity, delta, receipt);
+            }
         }
-        if offset >= self.covered_to {
+        let is_held = offset < self.covered_to
+            || (offset < self.shown_to
+                && read.product.version <= shard.last_version(&read.product.id));
+        if !is_held {
             let change = match read.kind {
                 EventKind::ProductDeleted => Replayed::Gone(read.product),
                 _ => Replayed::Stands(read.product),
@@ -426,7 +659,7 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn damaged(&self, path: &Path, byte: usize, problem: String) -> RecoverError {
+    fn damaged(&self, path: &Path, byte: u64, problem: String) -> RecoverError {
         RecoverError::Damaged {
             path: path.to_owned(),
             byte,
@@ -438,65 +671,68 @@ impl Replay<'_> {
 
 struct Scan {
     /// The byte after the last good line.
-    valid_end: usize,
+    valid_end: u64,
     torn: Option<Torn>,
 }
 
 struct Torn {
-    at: usize,
-    end: usize,
+    at: u64,
+    end: u64,
     error: LineError,
-}
-
-/// The lines with anything in them from byte `at` on, and where each begins.
-fn lines_from(bytes: &[u8], mut at: usize) -> impl Iterator<Item = (usize, &[u8])> {
-    std::iter::from_fn(move || {
-        let start = at + bytes[at..].iter().position(|byte| *byte != b'\n')?;
-        let length = memchr::memchr(b'\n', &bytes[start..]);
-        at = length.map_or(bytes.len(), |length| start + length);
-        Some((start, &bytes[start..at]))
-    })
 }
 
 /// Whether byte `at` lies in the padding of the group that ends at `group_end`. In a group that goes on, the next
 /// line begins right there; newlines behind it in the same sector were written with it, and to the end of the block
 /// nothing else ever was. (At the end of a sector the next one may be lost, and tells nothing.)
-fn is_in_padding(at: usize, group_end: usize) -> bool {
+fn is_in_padding(at: u64, group_end: u64) -> bool {
     let is_told = !group_end.is_multiple_of(SECTOR);
-    is_told && at > group_end && at < group_end.next_multiple_of(BLOCK)
+    is_told && at > group_end && at < group_end.next_multiple_of(BLOCK as u64)
 }
 
 /// The least that a disk writes whole.
-const SECTOR: usize = 512;
+const SECTOR: u64 = 512;
 
 /// Whether this was not written by this server: it is the events file of the system that the API comes from, or has
 /// no line of ours and not the size of a segment either. What is not ours must not be cut.
-fn looks_foreign(bytes: &[u8]) -> bool {
-    let mut lines = lines_from(bytes, 0);
-    let Some((_, first)) = lines.next() else {
-        return false;
+fn looks_foreign(file: &dyn DiskFile, size: u64) -> io::Result<bool> {
+    let mut lines = Lines::from(file, 0);
+    let Some((_, first)) = lines.next_line()? else {
+        return Ok(false);
     };
-    if first.starts_with(LINE_HEAD) || (LINE_HEAD.starts_with(first) && lines.next().is_none()) {
-        return false;
+    let is_head = first.starts_with(LINE_HEAD);
+    let may_be_head = LINE_HEAD.starts_with(first);
+    if is_head || (may_be_head && lines.next_line()?.is_none()) {
+        return Ok(false);
     }
-    let visible = bytes.iter().filter(|byte| !byte.is_ascii_whitespace());
+    let mut start = [0; 4096];
+    let read = file.read_at(0, &mut start)?;
+    let visible = start[..read].iter().filter(|b| !b.is_ascii_whitespace());
     let is_events_file = visible.take(EVENTS_FILE_HEAD.len()).eq(EVENTS_FILE_HEAD);
-    is_events_file || (!bytes.len().is_multiple_of(BLOCK) && !has_line(bytes))
+    Ok(is_events_file || (!size.is_multiple_of(BLOCK as u64) && !has_line(file)?))
 }
 
 const LINE_HEAD: &[u8] = b"{\"offset\":";
 const EVENTS_FILE_HEAD: &[u8] = b"{\"events\"";
 
-fn has_line(bytes: &[u8]) -> bool {
-    lines_from(bytes, 0).any(|(_, line)| Line::read(line).is_ok())
+fn has_line(file: &dyn DiskFile) -> io::Result<bool> {
+    let mut lines = Lines::from(file, 0);
+    while let Some((_, line)) = lines.next_line()? {
+        if Line::read(line).is_ok() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-fn cut_and_sync(path: &Path, torn: Option<&Torn>) -> io::Result<()> {
-    let file = File::options().write(true).open(path)?;
-    if let Some(torn) = torn {
-        file.write_all_at(&vec![b'\n'; torn.end - torn.at], torn.at as u64)?;
+fn cut(file: &dyn DiskFile, torn: &Torn) -> io::Result<()> {
+    let newlines = vec![b'\n'; CUT_PIECE.min((torn.end - torn.at) as usize)];
+    let mut at = torn.at;
+    while at < torn.end {
+        let length = (torn.end - at).min(CUT_PIECE as u64);
+        file.write_at(at, &newlines[..length as usize])?;
+        at += length;
     }
-    file.sync_all()
+    Ok(())
 }
 
 #[cfg(test)]

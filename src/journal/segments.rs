@@ -3,28 +3,107 @@
 //! A write only ever touches blocks that hold nothing acknowledged. A failed write or sync is never tried again:
 //! the caller poisons the journal (invariant 9).
 
-use std::cell::RefCell;
-use std::fs;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
-use std::time::Instant;
 
-use super::directory::{self, Paths};
+use shards::Timestamp;
+
+use super::directory::{self, Files};
 use super::format::SealedGroup;
-use super::recover::Tail;
+use super::snapshot::FullSegment;
 use crate::config::JournalSync;
+use crate::faults::{self, Fault};
+use crate::runtime::clock::Uptime;
+use crate::runtime::disk::DirectFile;
 use crate::runtime::executor::{self, Notify};
-use crate::runtime::file::DirectFile;
+
+/// Where the journal goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// The first offset of the active segment.
+    pub first_offset: u64,
+    /// The next byte to write: a whole number of blocks.
+    pub position: u64,
+    /// The size of the active segment, bytes.
+    pub size: u64,
+    /// The time of the latest change in it.
+    pub latest_at: Timestamp,
+}
+
+/// What the journal consists of; the writer, the snapshots and the readers of old events share it.
+#[derive(Debug)]
+pub struct Extent {
+    /// The full segments, oldest first.
+    full: RefCell<VecDeque<FullSegment>>,
+    active_first_offset: Cell<u64>,
+    appended_bytes: Cell<u64>,
+}
+
+impl Extent {
+    /// The full segments `full`, and an active one that begins at `active_first_offset`.
+    pub fn new(full: Vec<FullSegment>, active_first_offset: u64) -> Extent {
+        Extent {
+            full: RefCell::new(full.into()),
+            active_first_offset: Cell::new(active_first_offset),
+            appended_bytes: Cell::new(0),
+        }
+    }
+
+    /// The first offset that is on disk.
+    pub fn oldest(&self) -> u64 {
+        let full = self.full.borrow();
+        full.front()
+            .map_or(self.active_first_offset.get(), |s| s.first_offset)
+    }
+
+    /// The full segments, oldest first.
+    pub fn full(&self) -> Vec<FullSegment> {
+        self.full.borrow().iter().copied().collect()
+    }
+
+    /// The oldest full segment and the offset where it ends.
+    pub fn oldest_full(&self) -> Option<(FullSegment, u64)> {
+        let full = self.full.borrow();
+        let end = full
+            .get(1)
+            .map_or(self.active_first_offset.get(), |s| s.first_offset);
+        full.front().map(|segment| (*segment, end))
+    }
+
+    /// The oldest full segment is gone.
+    pub fn drop_oldest(&self) {
+        self.full.borrow_mut().pop_front();
+    }
+
+    /// The first offset of the segment that holds `offset`, and whether it is the active one. None if it is gone.
+    pub fn segment_of(&self, offset: u64) -> Option<(u64, bool)> {
+        if offset >= self.active_first_offset.get() {
+            return Some((self.active_first_offset.get(), true));
+        }
+        let full = self.full.borrow();
+        let after = full.partition_point(|segment| segment.first_offset <= offset);
+        let before = after.checked_sub(1)?;
+        Some((full[before].first_offset, false))
+    }
+
+    /// Bytes appended since the start.
+    pub fn appended_bytes(&self) -> u64 {
+        self.appended_bytes.get()
+    }
+}
 
 /// The active segment and the spare that follows it.
 pub struct Segments {
-    paths: Paths,
+    files: Files,
     segment_bytes: u64,
     sync: JournalSync,
-    active: DirectFile,
+    active: Box<dyn DirectFile>,
     tail: Tail,
+    extent: Rc<Extent>,
     spare: Rc<Spare>,
-    last_sync: Instant,
+    since_sync: Uptime,
     dirty: bool,
 }
 
@@ -45,20 +124,22 @@ enum SpareState {
 impl Segments {
     /// Opens the active segment where recovery left it, and begins to prepare the spare.
     pub async fn open(
-        paths: Paths,
+        files: Files,
         tail: Tail,
+        extent: Rc<Extent>,
         segment_bytes: u64,
         sync: JournalSync,
     ) -> io::Result<Segments> {
-        let active = DirectFile::open(&paths.active).await?;
+        let active = files.disk.open_direct(&files.active).await?;
         let segments = Segments {
             spare: Rc::default(),
-            paths,
+            files,
             segment_bytes,
             sync,
             active,
             tail,
-            last_sync: Instant::now(),
+            extent,
+            since_sync: Uptime::start(),
             dirty: false,
         };
         segments.prepare_spare();
@@ -80,7 +161,13 @@ impl Segments {
             .write_blocks(self.tail.position, &group.blocks)
             .await?;
         self.tail.position += length;
+        self.tail.latest_at = self.tail.latest_at.max(group.latest_at);
+        let appended = &self.extent.appended_bytes;
+        appended.set(appended.get() + length);
         self.dirty = true;
+        if faults::is_planted(Fault::AcknowledgeBeforeSync) {
+            return Ok(true);
+        }
         if self.sync == JournalSync::Always || self.sync_is_due() {
             self.sync_now().await?;
         }
@@ -90,16 +177,25 @@ impl Segments {
     /// Whether there is something to sync and `JOURNAL_SYNC=interval` says that it is time.
     pub fn sync_is_due(&self) -> bool {
         match self.sync {
-            JournalSync::Interval(interval) => self.dirty && self.last_sync.elapsed() >= interval,
+            JournalSync::Interval(interval) => self.dirty && self.since_sync.elapsed() >= interval,
             JournalSync::Always | JournalSync::Never => false,
         }
     }
 
+    /// Whether something that was written is not known to be on disk.
+    pub fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
     /// Makes all that was written durable.
     pub async fn sync_now(&mut self) -> io::Result<()> {
-        self.active.sync().await?;
+        let mut synced = self.active.sync().await;
+        if synced.is_err() && faults::is_planted(Fault::RetrySync) {
+            synced = self.active.sync().await;
+        }
+        synced?;
         self.dirty = false;
-        self.last_sync = Instant::now();
+        self.since_sync = Uptime::start();
         Ok(())
     }
 
@@ -116,19 +212,20 @@ impl Segments {
             self.sync_now().await?;
         }
         self.spare_ready().await?;
-        let (paths, first_offset) = (self.paths.clone(), self.tail.first_offset);
-        executor::blocking(move || {
-            fs::rename(&paths.active, paths.full(first_offset))?;
-            fs::rename(paths.spare(), &paths.active)?;
-            directory::sync_directory(paths.directory())
-        })
-        .await?;
-        let next = DirectFile::open(&self.paths.active).await?;
+        let (files, first_offset) = (self.files.clone(), self.tail.first_offset);
+        executor::blocking(move || swap_names(&files, first_offset)).await?;
+        let next = self.files.disk.open_direct(&self.files.active).await?;
         std::mem::replace(&mut self.active, next).close().await?;
+        self.extent.full.borrow_mut().push_back(FullSegment {
+            first_offset,
+            latest_at: self.tail.latest_at,
+        });
+        self.extent.active_first_offset.set(next_first_offset);
         self.tail = Tail {
             first_offset: next_first_offset,
             position: 0,
             size: self.segment_bytes,
+            latest_at: Timestamp(0),
         };
         self.prepare_spare();
         Ok(())
@@ -153,10 +250,11 @@ impl Segments {
     }
 
     fn prepare_spare(&self) {
-        let (spare, path, size) = (self.spare.clone(), self.paths.spare(), self.segment_bytes);
+        let (spare, files, size) = (self.spare.clone(), self.files.clone(), self.segment_bytes);
         spare.state.replace(SpareState::Preparing);
         executor::spawn(async move {
-            let made = executor::blocking(move || directory::make_segment(&path, size)).await;
+            let make = move || directory::make_segment(&*files.disk, &files.spare(), size);
+            let made = executor::blocking(make).await;
             spare.state.replace(match made {
                 Ok(()) => SpareState::Ready,
                 Err(error) => SpareState::Failed(error),
@@ -164,4 +262,20 @@ impl Segments {
             spare.changed.ring();
         });
     }
+}
+
+/// The full segment gets its own name and the spare becomes the active one. The first name is durable before the
+/// second is given: a file system may keep the second change of a directory and lose the first, and the full segment
+/// would be lost with its only name.
+fn swap_names(files: &Files, first_offset: u64) -> io::Result<()> {
+    let sync = || match faults::is_planted(Fault::RotateBeforeSync) {
+        true => Ok(()),
+        false => files.disk.sync_directory(files.directory()),
+    };
+    files
+        .disk
+        .rename(&files.active, &files.full(first_offset))?;
+    sync()?;
+    files.disk.rename(&files.spare(), &files.active)?;
+    sync()
 }

@@ -1,28 +1,44 @@
-//! The snapshot file, `DATA_PATH`: every product, and the versions of deleted ones, up to an offset.
+//! The snapshot file, `DATA_PATH`: every product, and the versions of deleted ones.
 //!
 //! ```text
-//! {"products":{"PROD-001":{...},...},
-//!  "tombstones":{"PROD-007":12,...},
-//!  "metadata":{"formatVersion":1,"lastOffset":1286,"productCount":100}}
+//! {"products":{
+//! "PROD-001":{...},
+//! ...
+//! },"tombstones":{
+//! "PROD-007":12,...
+//! },"metadata":{"formatVersion":1,"productCount":100,"lastOffset":1286,"endOffset":1290,
+//!               "segments":[{"firstOffset":0,"latestTimestamp":"..."},...],"crc32c":"9ae0daaf"}}
+//!                                                      of all bytes before `,"crc32c"` ┘
 //! ```
 //!
-//! A catalogue to start from has the same form without `lastOffset` and `tombstones`.
+//! It is made while changes go on. It holds every change up to `lastOffset`, and may hold later ones, all below
+//! `endOffset`: each id as it was when its turn came. `segments` are the full segments that it covers and that are
+//! kept nevertheless, each with the time of its latest change; one that is covered and not listed may go.
+//!
+//! A catalogue to start from has the same form without `tombstones` and with less `metadata`, or none.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::path::PathBuf;
 
-use serde::Deserialize;
-use shards::{Product, QUANTITY_MAX};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use shards::{Product, QUANTITY_MAX, Timestamp};
 
-use super::directory;
-use super::format::ProductJson;
+use super::directory::Files;
+use super::format::{self, ProductJson};
+use crate::faults::{self, Fault};
+use crate::runtime::disk::{DiskFile, Open};
 use crate::{encoding, rules};
 
 /// The version of this form. A snapshot with a greater one was written by a later program and is refused.
 const FORMAT_VERSION: u64 = 1;
+/// A snapshot is written and synced in pieces of this size, so that a sync of the journal beside it never waits for
+/// more than a piece.
+const PIECE_BYTES: usize = 1 << 20;
+const CHECKSUM: &[u8] = b",\"crc32c\":\"";
 
 /// A snapshot in memory.
 #[derive(Debug, Default)]
@@ -31,8 +47,28 @@ pub struct Snapshot {
     pub products: Vec<Product>,
     /// The ids and last versions of those deleted.
     pub tombstones: Vec<(Box<str>, u64)>,
-    /// The first offset that it does not cover.
+    /// What it says of the journal.
+    pub coverage: Coverage,
+}
+
+/// What a snapshot says of the journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// The first offset that it need not hold.
     pub next_offset: u64,
+    /// The first offset that it cannot hold; at least `next_offset`.
+    pub end_offset: u64,
+    /// The full segments below `next_offset` that are kept, oldest first. None where it says nothing of segments.
+    pub segments: Option<Vec<FullSegment>>,
+}
+
+/// A full segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FullSegment {
+    /// Its first offset.
+    pub first_offset: u64,
+    /// The time of its latest change.
+    pub latest_at: Timestamp,
 }
 
 /// Why a snapshot cannot be used.
@@ -41,6 +77,9 @@ pub enum SnapshotError {
     /// The file cannot be read.
     #[error("cannot read it: {0}")]
     Read(#[from] io::Error),
+    /// It is not what was written.
+    #[error("damaged: its checksum does not match. Restore the file from a copy.")]
+    Checksum,
     /// It is not JSON of this form.
     #[error("it is not a snapshot or a catalogue: {0}")]
     Form(String),
@@ -64,9 +103,9 @@ pub enum SnapshotError {
 #[derive(Deserialize)]
 struct SnapshotJson<'a> {
     #[serde(borrow)]
-    products: HashMap<Cow<'a, str>, ProductJson<'a>>,
+    products: Members<'a, ProductJson<'a>>,
     #[serde(borrow, default)]
-    tombstones: HashMap<Cow<'a, str>, u64>,
+    tombstones: Members<'a, u64>,
     #[serde(default)]
     metadata: MetadataJson,
 }
@@ -76,19 +115,69 @@ struct SnapshotJson<'a> {
 struct MetadataJson {
     format_version: Option<u64>,
     last_offset: Option<u64>,
+    end_offset: Option<u64>,
+    segments: Option<Vec<SegmentJson>>,
 }
 
-/// Reads the snapshot at `path`; none if there is no file.
-pub fn read(path: &Path) -> Result<Option<Snapshot>, SnapshotError> {
-    match fs::read(path) {
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SegmentJson {
+    first_offset: u64,
+    latest_timestamp: String,
+}
+
+/// The members of an object in the order in which they stand.
+struct Members<'a, V>(Vec<(Cow<'a, str>, V)>);
+
+impl<V> Default for Members<'_, V> {
+    fn default() -> Self {
+        Members(Vec::new())
+    }
+}
+
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Members<'a, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor<'a, V>(PhantomData<Members<'a, V>>);
+        impl<'de: 'a, 'a, V: Deserialize<'de>> Visitor<'de> for MembersVisitor<'a, V> {
+            type Value = Members<'a, V>;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some((Key(key), value)) = map.next_entry()? {
+                    members.push((key, value));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor(PhantomData))
+    }
+}
+
+/// Reads the snapshot of `files`; none if there is no file.
+pub fn read(files: &Files) -> Result<Option<Snapshot>, SnapshotError> {
+    match read_bytes(files) {
         Ok(json) => parse(&json).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
+fn read_bytes(files: &Files) -> io::Result<Vec<u8>> {
+    let file = files.disk.open(&files.snapshot, Open::Read)?;
+    let mut bytes = vec![0; file.size()? as usize];
+    let read = file.read_at(0, &mut bytes)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}
+
 /// Reads a snapshot or a catalogue.
 pub fn parse(json: &[u8]) -> Result<Snapshot, SnapshotError> {
+    let is_ours = check_checksum(json)?;
     if encoding::nests_deeper_than(json, encoding::DEPTH_MAX) {
         return Err(SnapshotError::Form("it nests too deep".to_owned()));
     }
@@ -97,29 +186,85 @@ pub fn parse(json: &[u8]) -> Result<Snapshot, SnapshotError> {
     if let Some(version) = json.metadata.format_version.filter(|v| *v > FORMAT_VERSION) {
         return Err(SnapshotError::Version(version));
     }
-    let mut products = Vec::with_capacity(json.products.len());
-    for (id, product) in json.products {
+    if !is_ours {
+        check_ids_differ(&json)?;
+    }
+    let mut products = Vec::with_capacity(json.products.0.len());
+    for (id, product) in json.products.0 {
         products.push(checked(&id, product)?);
     }
+    let tombstones = json.tombstones.0.into_iter();
     Ok(Snapshot {
         products,
-        tombstones: json
-            .tombstones
-            .into_iter()
+        tombstones: tombstones
             .map(|(id, version)| (id.into(), version))
             .collect(),
-        next_offset: next_offset(json.metadata.last_offset)?,
+        coverage: coverage(json.metadata)?,
     })
 }
 
-fn next_offset(last: Option<u64>) -> Result<u64, SnapshotError> {
-    match last {
-        None => Ok(0),
-        Some(last) if last < QUANTITY_MAX => Ok(last + 1),
-        Some(last) => Err(SnapshotError::Form(format!(
-            "lastOffset {last} is beyond every offset"
-        ))),
+/// Whether there is a checksum; an error if it does not match.
+fn check_checksum(json: &[u8]) -> Result<bool, SnapshotError> {
+    let Some(at) = memchr::memmem::rfind(json, CHECKSUM) else {
+        return Ok(false);
+    };
+    let digits = json[at + CHECKSUM.len()..].get(..8);
+    match digits == Some(&format::hex(crc32c::crc32c(&json[..at]))[..]) {
+        true => Ok(true),
+        false => Err(SnapshotError::Checksum),
     }
+}
+
+/// What a person wrote may name one product twice.
+fn check_ids_differ(json: &SnapshotJson<'_>) -> Result<(), SnapshotError> {
+    let products = json.products.0.iter().map(|(id, _)| id);
+    let tombstones = json.tombstones.0.iter().map(|(id, _)| id);
+    let mut ids: Vec<&Cow<'_, str>> = products.chain(tombstones).collect();
+    ids.sort_unstable();
+    match ids.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(()),
+        Some(pair) => Err(SnapshotError::Product {
+            id: pair[0].to_string(),
+            member: "productId",
+            problem: "is there twice",
+        }),
+    }
+}
+
+fn coverage(metadata: MetadataJson) -> Result<Coverage, SnapshotError> {
+    let form = |problem: String| Err(SnapshotError::Form(problem));
+    let next_offset = match metadata.last_offset {
+        None => 0,
+        Some(last) if last < QUANTITY_MAX => last + 1,
+        Some(last) => return form(format!("lastOffset {last} is beyond every offset")),
+    };
+    let end_offset = metadata.end_offset.unwrap_or(next_offset);
+    if end_offset < next_offset {
+        return form(format!("endOffset {end_offset} is not above lastOffset"));
+    }
+    let Some(listed) = metadata.segments else {
+        return Ok(Coverage {
+            next_offset,
+            end_offset,
+            segments: None,
+        });
+    };
+    let mut segments = Vec::with_capacity(listed.len());
+    for segment in listed {
+        let Some(latest_at) = encoding::parse_timestamp(&segment.latest_timestamp) else {
+            return form("a latestTimestamp is not a time".to_owned());
+        };
+        let first_offset = segment.first_offset;
+        segments.push(FullSegment {
+            first_offset,
+            latest_at,
+        });
+    }
+    Ok(Coverage {
+        next_offset,
+        end_offset,
+        segments: Some(segments),
+    })
 }
 
 fn checked(key: &str, product: ProductJson<'_>) -> Result<Product, SnapshotError> {
@@ -142,65 +287,181 @@ fn checked(key: &str, product: ProductJson<'_>) -> Result<Product, SnapshotError
     Ok(product)
 }
 
-/// Writes `snapshot` to `path` so that a crash at any moment leaves either the old file or the whole new one.
-pub fn write(path: &Path, snapshot: &Snapshot) -> io::Result<()> {
-    let aside = aside(path);
-    let mut out = BufWriter::new(File::create(&aside)?);
-    write_json(&mut out, snapshot)?;
-    out.into_inner()
-        .map_err(|error| error.into_error())?
-        .sync_all()?;
-    fs::rename(&aside, path)?;
-    directory::sync_directory(directory::parent(path))
+/// A run of products and tombstones, encoded.
+#[derive(Debug, Default)]
+pub struct Part {
+    products: Vec<u8>,
+    product_count: u64,
+    tombstones: Vec<u8>,
 }
 
-fn aside(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    path.with_file_name(name)
+impl Part {
+    /// Adds a product.
+    pub fn push_product(&mut self, product: &Product) {
+        separate(&mut self.products);
+        encoding::string(&mut self.products, &product.id);
+        self.products.push(b':');
+        encoding::product(&mut self.products, product);
+        self.product_count += 1;
+    }
+
+    /// Adds the last version of a deleted product.
+    pub fn push_tombstone(&mut self, id: &str, version: u64) {
+        separate(&mut self.tombstones);
+        encoding::string(&mut self.tombstones, id);
+        self.tombstones.push(b':');
+        encoding::integer(&mut self.tombstones, version);
+    }
 }
 
-fn write_json(out: &mut impl Write, snapshot: &Snapshot) -> io::Result<()> {
-    let mut piece = Vec::new();
-    out.write_all(b"{\"products\":{")?;
-    for (i, product) in snapshot.products.iter().enumerate() {
-        piece.clear();
-        piece.extend_from_slice(if i == 0 { b"\n" } else { b",\n" });
-        encoding::string(&mut piece, &product.id);
-        piece.push(b':');
-        encoding::product(&mut piece, product);
-        out.write_all(&piece)?;
+fn separate(members: &mut Vec<u8>) {
+    members.extend_from_slice(if members.is_empty() { b"\n" } else { b",\n" });
+}
+
+/// Writes a snapshot aside, part by part, and then lets it take its name. A crash, or giving up, at any moment
+/// leaves the old file or the whole new one. Blocks.
+pub struct Writer {
+    files: Files,
+    aside: PathBuf,
+    file: Box<dyn DiskFile>,
+    /// What is written of the file.
+    written: u64,
+    /// What is not written yet.
+    pending: Vec<u8>,
+    checksum: u32,
+    product_count: u64,
+    tombstones: Vec<u8>,
+}
+
+impl Writer {
+    /// Begins a snapshot.
+    pub fn create(files: &Files) -> io::Result<Writer> {
+        let aside = files.snapshot_aside();
+        let file = files.disk.open(&aside, Open::Create)?;
+        Ok(Writer {
+            files: files.clone(),
+            aside,
+            file,
+            written: 0,
+            pending: b"{\"products\":{".to_vec(),
+            checksum: 0,
+            product_count: 0,
+            tombstones: Vec::new(),
+        })
     }
-    out.write_all(b"\n},\"tombstones\":{")?;
-    for (i, (id, version)) in snapshot.tombstones.iter().enumerate() {
-        piece.clear();
-        piece.extend_from_slice(if i == 0 { b"\n" } else { b",\n" });
-        encoding::string(&mut piece, id);
-        piece.push(b':');
-        encoding::integer(&mut piece, *version);
-        out.write_all(&piece)?;
+
+    /// Adds `part`, in memory.
+    pub fn push(&mut self, part: &Part) {
+        if self.product_count > 0 && part.product_count > 0 {
+            self.pending.push(b',');
+        }
+        self.pending.extend_from_slice(&part.products);
+        self.product_count += part.product_count;
+        if !self.tombstones.is_empty() && !part.tombstones.is_empty() {
+            self.tombstones.push(b',');
+        }
+        self.tombstones.extend_from_slice(&part.tombstones);
     }
-    let count = snapshot.products.len();
-    write!(
-        out,
-        "\n}},\"metadata\":{{\"formatVersion\":{FORMAT_VERSION},\"productCount\":{count}"
-    )?;
-    if let Some(last) = snapshot.next_offset.checked_sub(1) {
-        write!(out, ",\"lastOffset\":{last}")?;
+
+    /// Whether so much is in memory that it should be written.
+    pub fn is_piece_full(&self) -> bool {
+        self.pending.len() >= PIECE_BYTES
     }
-    out.write_all(b"}}\n")
+
+    /// Writes what is in memory, and makes it durable.
+    pub fn flush(mut self) -> io::Result<Writer> {
+        self.write_pending()?;
+        Ok(self)
+    }
+
+    /// Completes the file and gives it its name. Everything below `coverage.end_offset` must be on disk. Returns
+    /// its size in bytes.
+    pub fn publish(mut self, coverage: &Coverage) -> io::Result<u64> {
+        self.pending.extend_from_slice(b"\n},\"tombstones\":{");
+        self.pending.append(&mut self.tombstones);
+        let count = self.product_count;
+        encode_metadata(&mut self.pending, count, coverage);
+        let checksum = crc32c::crc32c_append(self.checksum, &self.pending);
+        self.pending.extend_from_slice(CHECKSUM);
+        self.pending.extend_from_slice(&format::hex(checksum));
+        self.pending.extend_from_slice(b"\"}}\n");
+        self.write_pending()?;
+        let disk = &self.files.disk;
+        disk.rename(&self.aside, &self.files.snapshot)?;
+        disk.sync_directory(self.files.snapshot_directory())?;
+        Ok(self.written)
+    }
+
+    fn write_pending(&mut self) -> io::Result<()> {
+        self.file.write_at(self.written, &self.pending)?;
+        if !faults::is_planted(Fault::RenameSnapshotUnsynced) {
+            self.file.sync()?;
+        }
+        self.checksum = crc32c::crc32c_append(self.checksum, &self.pending);
+        self.written += self.pending.len() as u64;
+        self.pending.clear();
+        Ok(())
+    }
+}
+
+/// Writes all of `snapshot` at once.
+pub fn write(files: &Files, snapshot: &Snapshot) -> io::Result<u64> {
+    let mut writer = Writer::create(files)?;
+    let mut part = Part::default();
+    for product in &snapshot.products {
+        part.push_product(product);
+        if part.products.len() >= PIECE_BYTES {
+            writer.push(&std::mem::take(&mut part));
+            writer = writer.flush()?;
+        }
+    }
+    for (id, version) in &snapshot.tombstones {
+        part.push_tombstone(id, *version);
+    }
+    writer.push(&part);
+    writer.publish(&snapshot.coverage)
+}
+
+fn encode_metadata(out: &mut Vec<u8>, product_count: u64, coverage: &Coverage) {
+    out.extend_from_slice(b"\n},\"metadata\":{\"formatVersion\":");
+    encoding::integer(out, FORMAT_VERSION);
+    out.extend_from_slice(b",\"productCount\":");
+    encoding::integer(out, product_count);
+    if let Some(last) = coverage.next_offset.checked_sub(1) {
+        out.extend_from_slice(b",\"lastOffset\":");
+        encoding::integer(out, last);
+    }
+    out.extend_from_slice(b",\"endOffset\":");
+    encoding::integer(out, coverage.end_offset);
+    let Some(segments) = &coverage.segments else {
+        return;
+    };
+    out.extend_from_slice(b",\"segments\":[");
+    for (i, segment) in segments.iter().enumerate() {
+        let head: &[u8] = if i == 0 { b"{" } else { b",{" };
+        out.extend_from_slice(head);
+        out.extend_from_slice(b"\"firstOffset\":");
+        encoding::integer(out, segment.first_offset);
+        out.extend_from_slice(b",\"latestTimestamp\":");
+        encoding::timestamp(out, segment.latest_at);
+        out.push(b'}');
+    }
+    out.push(b']');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shards::{Price, Ticket, Timestamp};
+    use shards::{Price, Ticket};
 
     #[test]
     fn a_snapshot_reads_back_as_what_was_written() {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("inventory.json");
-        assert!(read(&path).unwrap().is_none());
+        let files = Files::new(
+            directory.path().join("inventory.json"),
+            directory.path().join("events.json"),
+        );
+        assert!(read(&files).unwrap().is_none());
         let product = Product {
             id: "a\"b".into(),
             name: "Ä".into(),
@@ -213,13 +474,33 @@ mod tests {
         let snapshot = Snapshot {
             products: vec![product.clone()],
             tombstones: vec![("gone".into(), 9)],
-            next_offset: 12,
+            coverage: Coverage {
+                next_offset: 12,
+                end_offset: 14,
+                segments: Some(vec![FullSegment {
+                    first_offset: 3,
+                    latest_at: Timestamp(1_705_314_600_123),
+                }]),
+            },
         };
-        write(&path, &snapshot).unwrap();
-        let back = read(&path).unwrap().unwrap();
+        let size = write(&files, &snapshot).unwrap();
+        let back = read(&files).unwrap().unwrap();
         assert_eq!(vec![product], back.products);
         assert_eq!(snapshot.tombstones, back.tombstones);
-        assert_eq!(12, back.next_offset);
+        assert_eq!(snapshot.coverage, back.coverage);
+
+        let whole = read_bytes(&files).unwrap();
+        assert_eq!(size, whole.len() as u64);
+        for at in 0..whole.len() - b"}}\n".len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            // Where the checksum's own name is hit there is none to compare with, and nothing else is wrong.
+            if let Ok(read) = parse(&damaged) {
+                assert_eq!(snapshot.coverage, read.coverage, "byte {at}");
+                assert_eq!(back.products, read.products, "byte {at}");
+                assert_eq!(back.tombstones, read.tombstones, "byte {at}");
+            }
+        }
     }
 
     #[test]
@@ -232,6 +513,14 @@ mod tests {
         check(
             r#"{"products":{},"metadata":{"formatVersion":2}}"#,
             "format version is 2",
+        );
+        check(
+            r#"{"products":{},"metadata":{"lastOffset":5,"endOffset":5}}"#,
+            "endOffset 5",
+        );
+        check(
+            r#"{"products":{},"tombstones":{"a":1,"b":2,"a":3}}"#,
+            "there twice",
         );
         let product = |id: &str, price: &str| {
             format!(

@@ -104,21 +104,40 @@ fn placement(plan: &ExecutorPlan) -> io::Result<Placement> {
 
 /// Runs `task` beside the current one, on the same executor, until it ends.
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
+    #[cfg(feature = "simulation")]
+    if let Some(host) = super::simulation::host() {
+        return host.spawn(Box::pin(task));
+    }
     glommio::spawn_local(task).detach();
 }
 
 /// Lets other tasks of this executor run.
 pub async fn yield_now() {
+    #[cfg(feature = "simulation")]
+    if let Some(host) = super::simulation::host() {
+        return host.yield_now().await;
+    }
     glommio::executor().yield_task_queue_now().await;
 }
 
 /// Waits for `duration`. Costs a timer: not for the path of a request.
 pub async fn sleep(duration: Duration) {
+    #[cfg(feature = "simulation")]
+    if let Some(host) = super::simulation::host() {
+        return host.sleep(duration).await;
+    }
     glommio::timer::sleep(duration).await;
 }
 
 /// Runs `work` on the executor's blocking thread.
 pub async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
+    #[cfg(feature = "simulation")]
+    if let Some(host) = super::simulation::host() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let send = move || sender.send(work()).expect("the receiver waits below");
+        host.blocking(Box::new(send)).await;
+        return receiver.recv().expect("the host has run the work");
+    }
     glommio::executor().spawn_blocking(work).await
 }
 

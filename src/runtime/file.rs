@@ -1,35 +1,34 @@
-//! A file that is written past the page cache, in whole blocks, and synced through io_uring.
+//! A segment that is written past the page cache, in whole blocks, and synced through io_uring.
 
 use std::io;
 use std::path::Path;
 
 use glommio::io::{DmaFile, OpenOptions};
 
+use super::disk::{DirectFile, Local};
+
 /// The unit of every write: a multiple of any disk's sector, and the page of the page cache.
 pub const BLOCK: usize = 4096;
 
-/// An open file.
-pub struct DirectFile {
+/// A [`DirectFile`] of the machine's own disk.
+pub struct DmaSegment {
     file: DmaFile,
 }
 
-impl DirectFile {
+impl DmaSegment {
     /// Opens an existing file for writing.
-    pub async fn open(path: &Path) -> io::Result<DirectFile> {
+    pub async fn open(path: &Path) -> io::Result<DmaSegment> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .dma_open(path)
             .await
             .map_err(io::Error::from)?;
-        Ok(DirectFile { file })
+        Ok(DmaSegment { file })
     }
 
-    /// Writes `bytes` at `position`; both are whole blocks. Short writes are continued.
-    ///
-    /// # Errors
-    /// As the system says. What the blocks hold is not known then.
-    pub async fn write_blocks(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
+    /// Short writes are continued.
+    async fn write_all(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
         assert!(position.is_multiple_of(BLOCK as u64) && bytes.len().is_multiple_of(BLOCK));
         let mut done = 0;
         while done < bytes.len() {
@@ -50,14 +49,18 @@ impl DirectFile {
         }
         Ok(())
     }
+}
 
-    /// Makes what was written durable (fdatasync).
-    pub async fn sync(&self) -> io::Result<()> {
-        self.file.fdatasync().await.map_err(io::Error::from)
+impl DirectFile for DmaSegment {
+    fn write_blocks<'a>(&'a self, position: u64, blocks: &'a [u8]) -> Local<'a, io::Result<()>> {
+        Box::pin(self.write_all(position, blocks))
     }
 
-    /// Closes the file.
-    pub async fn close(self) -> io::Result<()> {
-        self.file.close().await.map_err(io::Error::from)
+    fn sync(&self) -> Local<'_, io::Result<()>> {
+        Box::pin(async { self.file.fdatasync().await.map_err(io::Error::from) })
+    }
+
+    fn close(self: Box<Self>) -> Local<'static, io::Result<()>> {
+        Box::pin(async { self.file.close().await.map_err(io::Error::from) })
     }
 }

@@ -1,8 +1,11 @@
 //! The seam to the machine: executors, lanes between them, sockets, files, time. No other module names glommio.
 
 pub mod clock;
+pub mod disk;
 pub mod executor;
 pub mod file;
 pub mod lane;
 pub mod preflight;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod tcp;

@@ -15,7 +15,7 @@ use crate::messages::{FeedAnswer, FeedReply, FeedReplyTo, Poll};
 
 /// A page takes no further block of events beyond this many bytes, so that a store far behind cannot make the
 /// sequencer copy without end. It can be larger by what one group holds.
-const PAGE_BYTES_MAX: usize = 1 << 20;
+pub const PAGE_BYTES_MAX: usize = 1 << 20;
 /// Recovery joins events to blocks of this many, so that old ones can be dropped in pieces.
 const RESTORED_BLOCK_EVENTS: usize = 256;
 
@@ -53,6 +53,15 @@ struct PageKey {
     end: u64,
 }
 
+/// What comes of a poll.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Polled {
+    /// An answer.
+    Answered(FeedReply),
+    /// Its first event is no longer in memory.
+    OlderThanMemory(Poll),
+}
+
 impl Feed {
     /// An empty feed that keeps at least the latest `events_max` events.
     pub fn new(events_max: usize, waiters_max: usize) -> Feed {
@@ -74,7 +83,7 @@ impl Feed {
         self.end
     }
 
-    /// The first readable offset. Blocks are dropped whole, so the front one may begin earlier; what a store can
+    /// The first offset that is read from memory. Blocks are dropped whole, so the front one may begin earlier; what a store can
     /// read does not depend on how changes happened to be grouped.
     pub fn oldest(&self) -> u64 {
         let kept_from = self.blocks.front().map_or(self.end, |block| block.first);
@@ -128,12 +137,12 @@ impl Feed {
     }
 
     /// Answers `poll` now, or parks it and returns nothing.
-    pub fn poll(&mut self, now_ms: u64, poll: Poll) -> Option<FeedAnswer> {
+    pub fn poll(&mut self, now_ms: u64, poll: Poll) -> Option<Polled> {
         if poll.offset != self.end || poll.wait_ms == 0 {
-            return Some(self.answer(&poll));
+            return Some(self.answer(poll));
         }
         if self.parked.len() + self.due.len() >= self.waiters_max {
-            return Some(FeedAnswer::TooManyWaiters);
+            return Some(answered(&poll, FeedAnswer::TooManyWaiters));
         }
         self.parked_count += 1;
         let key = (now_ms + u64::from(poll.wait_ms), self.parked_count);
@@ -171,24 +180,17 @@ impl Feed {
     }
 
     /// Answers the poll that is due longest.
-    pub fn answer_next_due(&mut self) -> Option<FeedReply> {
+    pub fn answer_next_due(&mut self) -> Option<Polled> {
         let poll = self.due.pop_front()?;
-        let answer = self.answer(&poll);
-        Some(FeedReply {
-            to: poll.to,
-            answer,
-        })
+        Some(self.answer(poll))
     }
 
-    fn answer(&mut self, poll: &Poll) -> FeedAnswer {
+    fn answer(&mut self, poll: Poll) -> Polled {
         if poll.offset > self.end {
-            return FeedAnswer::BeyondEnd { end: self.end };
+            return answered(&poll, FeedAnswer::BeyondEnd { end: self.end });
         }
         if poll.offset < self.oldest() {
-            return FeedAnswer::Expired {
-                oldest: self.oldest(),
-                end: self.end,
-            };
+            return Polled::OlderThanMemory(poll);
         }
         let key = PageKey {
             offset: poll.offset,
@@ -198,16 +200,15 @@ impl Feed {
         if let Some((latest, page)) = &self.latest_page
             && *latest == key
         {
-            return FeedAnswer::Page(page.clone());
+            return answered(&poll, FeedAnswer::Page(page.clone()));
         }
         let page = self.encode_page(poll.offset, poll.limit as usize);
         self.latest_page = Some((key, page.clone()));
-        FeedAnswer::Page(page)
+        answered(&poll, FeedAnswer::Page(page))
     }
 
     fn encode_page(&self, offset: u64, limit: usize) -> Bytes {
-        let mut out = Vec::with_capacity(256);
-        out.extend_from_slice(b"{\"events\":[");
+        let mut out = begin_page();
         let mut next = offset;
         let first_block = self.blocks.partition_point(|block| block.end() <= offset);
         for block in self.blocks.range(first_block..) {
@@ -223,15 +224,39 @@ impl Feed {
             out.extend_from_slice(block.events.range(from, to));
             next += (to - from) as u64;
         }
-        out.extend_from_slice(b"],\"nextOffset\":");
-        encoding::integer(&mut out, next);
-        out.extend_from_slice(b",\"hasMore\":");
-        out.extend_from_slice(if next < self.end { b"true" } else { b"false" });
-        out.extend_from_slice(b",\"count\":");
-        encoding::integer(&mut out, next - offset);
-        out.push(b'}');
-        out.into()
+        end_page(out, offset, next, self.end)
     }
+}
+
+fn answered(poll: &Poll, answer: FeedAnswer) -> Polled {
+    Polled::Answered(FeedReply {
+        to: poll.to,
+        answer,
+    })
+}
+
+/// A page of events that were read back from disk, from `offset` on; the feed ends at `end`.
+pub fn encode_history(offset: u64, events: &Events, end: u64) -> Bytes {
+    let mut out = begin_page();
+    out.extend_from_slice(events.range(0, events.len()));
+    end_page(out, offset, offset + events.len() as u64, end)
+}
+
+fn begin_page() -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    out.extend_from_slice(b"{\"events\":[");
+    out
+}
+
+fn end_page(mut out: Vec<u8>, offset: u64, next: u64, end: u64) -> Bytes {
+    out.extend_from_slice(b"],\"nextOffset\":");
+    encoding::integer(&mut out, next);
+    out.extend_from_slice(b",\"hasMore\":");
+    out.extend_from_slice(if next < end { b"true" } else { b"false" });
+    out.extend_from_slice(b",\"count\":");
+    encoding::integer(&mut out, next - offset);
+    out.push(b'}');
+    out.into()
 }
 
 #[cfg(test)]
@@ -265,11 +290,29 @@ mod tests {
     }
 
     fn check_page(feed: &mut Feed, offset: u64, limit: u32, expected: &str) {
-        match feed.poll(0, poll(0, offset, limit, 0)) {
+        match answer(feed, poll(0, offset, limit, 0)) {
             Some(FeedAnswer::Page(page)) => {
                 assert_eq!(expected, std::str::from_utf8(&page).unwrap())
             }
             other => panic!("{other:?}"),
+        }
+    }
+
+    fn answer(feed: &mut Feed, poll: Poll) -> Option<FeedAnswer> {
+        feed.poll(0, poll).map(answer_of)
+    }
+
+    fn answer_of(polled: Polled) -> FeedAnswer {
+        match polled {
+            Polled::Answered(reply) => reply.answer,
+            older => panic!("{older:?}"),
+        }
+    }
+
+    fn index_of_next_due(feed: &mut Feed) -> Option<u32> {
+        match feed.answer_next_due()? {
+            Polled::Answered(reply) => Some(reply.to.exchange.index),
+            older => panic!("{older:?}"),
         }
     }
 
@@ -299,18 +342,18 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_events_are_kept_and_older_ones_expire() {
+    fn the_latest_events_are_kept_in_memory_and_older_ones_are_not() {
         let mut feed = Feed::new(4, 10);
         for first in [0, 3, 6] {
             feed.publish(first, events(first, 3));
         }
         assert_eq!(2, feed.blocks.len());
         assert_eq!(5, feed.oldest());
-        let expired = FeedAnswer::Expired { oldest: 5, end: 9 };
-        assert_eq!(Some(expired), feed.poll(0, poll(0, 4, 1, 1000)));
+        let older = poll(0, 4, 1, 1000);
+        assert_eq!(Some(Polled::OlderThanMemory(older)), feed.poll(0, older));
         assert_eq!(
             Some(FeedAnswer::BeyondEnd { end: 9 }),
-            feed.poll(0, poll(0, 10, 1, 1000))
+            answer(&mut feed, poll(0, 10, 1, 1000))
         );
     }
 
@@ -321,15 +364,15 @@ mod tests {
         assert_eq!(None, feed.poll(0, poll(2, 0, 10, 90)));
         assert_eq!(
             Some(FeedAnswer::TooManyWaiters),
-            feed.poll(0, poll(3, 0, 10, 10))
+            answer(&mut feed, poll(3, 0, 10, 10))
         );
         feed.expire(49);
         assert!(!feed.has_due());
         feed.expire(50);
-        assert_eq!(1, feed.answer_next_due().unwrap().to.exchange.index);
+        assert_eq!(Some(1), index_of_next_due(&mut feed));
         feed.publish(0, events(0, 1));
-        assert_eq!(2, feed.answer_next_due().unwrap().to.exchange.index);
-        assert!(feed.answer_next_due().is_none());
+        assert_eq!(Some(2), index_of_next_due(&mut feed));
+        assert_eq!(None, index_of_next_due(&mut feed));
     }
 
     #[test]

@@ -7,13 +7,16 @@
 //!   acceptors ◀──────────── replies, pages ─────┘
 //! ```
 //!
-//! Two tasks share the two pure cores: the inbox, which never waits for the disk, and the writer, which has one
+//! Two more look after what is on disk: `snapshots` makes snapshots and removes old segments, `read_back` reads events
+//! that are no longer in memory. Two tasks share the two pure cores: the inbox, which never waits for the disk, and the writer, which has one
 //! group in flight. What comes in meanwhile is the next group: it grows with the load, without a timer.
 
 pub mod feed;
 pub mod order;
+mod read_back;
+pub mod snapshots;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,15 +24,20 @@ use std::time::Duration;
 
 use slog::{Logger, crit};
 
+use crate::journal::directory::Files;
 use crate::journal::format::SealedGroup;
-use crate::journal::segments::Segments;
+use crate::journal::segments::{Extent, Segments};
 use crate::lifecycle::Lifecycle;
-use crate::messages::{Decision, FeedAnswer, FeedReply, FeedRequest, Poll, Reply};
+use crate::messages::{
+    Decision, FeedAnswer, FeedReply, FeedRequest, Poll, Reply, SnapshotRequest,
+};
 use crate::runtime::clock::Uptime;
 use crate::runtime::executor::{self, HEARTBEAT, Notify};
 use crate::runtime::lane::{Doorbell, Receiver, Sender};
-use feed::Feed;
+use feed::{Feed, Polled};
 use order::{Order, Released};
+use read_back::ReadBack;
+use snapshots::{Policy, Snapshots};
 
 /// Messages taken off one lane before the next gets its turn.
 const TURN: usize = 256;
@@ -59,6 +67,13 @@ impl Journal {
         }
     }
 
+    fn is_dirty(&self) -> bool {
+        match self {
+            Journal::Disk(segments) => segments.is_dirty(),
+            Journal::Memory => false,
+        }
+    }
+
     async fn sync(&mut self) -> io::Result<()> {
         match self {
             Journal::Disk(segments) => segments.sync_now().await,
@@ -80,6 +95,8 @@ pub struct Wiring {
     pub bell: Arc<Doorbell>,
     /// From each shard.
     pub decisions: Vec<Receiver<Decision>>,
+    /// To each shard.
+    pub snapshot_requests: Vec<Sender<SnapshotRequest>>,
     /// From each acceptor.
     pub feed_requests: Vec<Receiver<FeedRequest>>,
     /// Answers to each acceptor.
@@ -92,15 +109,52 @@ pub struct Wiring {
     pub log: Logger,
 }
 
-/// Runs until every shard is done and everything decided is on disk.
-pub async fn run(order: Order, feed: Feed, journal: Journal, wiring: Wiring) {
-    let role = Rc::new(Role {
+/// What is kept on disk beside the active segment.
+pub struct Archive {
+    /// Where.
+    pub files: Files,
+    /// The segments.
+    pub extent: Rc<Extent>,
+    /// The first offset that the snapshot on disk need not hold.
+    pub covered_to: u64,
+    /// When to make a snapshot, and what to keep.
+    pub policy: Policy,
+}
+
+/// Runs until every shard is done and everything decided is on disk. Without an `archive`, in memory, there are no
+/// snapshots, and no events but those in memory.
+pub async fn run(
+    order: Order,
+    feed: Feed,
+    journal: Journal,
+    archive: Option<Archive>,
+    wiring: Wiring,
+) {
+    let mut role = Role {
         order: RefCell::new(order),
         feed: RefCell::new(feed),
         uptime: Uptime::start(),
         work: Notify::default(),
+        sync_wanted: Cell::new(false),
+        snapshots: None,
+        read_back: None,
         wiring,
-    });
+    };
+    if let Some(archive) = archive {
+        let (files, extent) = (archive.files, archive.extent);
+        let read_back = ReadBack::new(files.clone(), extent.clone());
+        role.read_back = Some(Rc::new(read_back));
+        let snapshots = Snapshots::new(files, extent, archive.covered_to, archive.policy);
+        role.snapshots = Some(Rc::new(snapshots));
+    }
+    let role = Rc::new(role);
+    match (&role.snapshots, &role.read_back) {
+        (Some(snapshots), Some(read_back)) => {
+            executor::spawn(snapshots::run(role.clone(), snapshots.clone()));
+            executor::spawn(read_back::run(role.clone(), read_back.clone()));
+        }
+        _ => role.wiring.lifecycle.snapshots_done(),
+    }
     executor::spawn(inbox(role.clone()));
     executor::spawn(heartbeat(role.clone()));
     writer(&role, journal).await;
@@ -112,6 +166,10 @@ struct Role {
     uptime: Uptime,
     /// Rung when the writer may have something to do.
     work: Notify,
+    /// Whether what was written is to be synced, whatever `JOURNAL_SYNC` says.
+    sync_wanted: Cell<bool>,
+    snapshots: Option<Rc<Snapshots>>,
+    read_back: Option<Rc<ReadBack>>,
     wiring: Wiring,
 }
 
@@ -127,6 +185,9 @@ async fn heartbeat(role: Rc<Role>) {
         drop(feed);
         if is_due || role.is_over() {
             role.wiring.bell.ring();
+        }
+        if let Some(snapshots) = &role.snapshots {
+            snapshots.beat(&role);
         }
         role.work.ring();
     }
@@ -182,8 +243,17 @@ impl Role {
                 }
                 let Some(decision) = lane.pop() else { break };
                 taken += 1;
-                if let Some(released) = order.take(decision) {
-                    self.release(released);
+                match decision {
+                    Decision::SnapshotPart(part) => {
+                        let snapshots = self.snapshots.as_ref();
+                        let snapshots = snapshots.expect("a part comes to whoever asked for it");
+                        snapshots.receive(part, order.next_offset());
+                    }
+                    Decision::Ordered(ordered) => {
+                        if let Some(released) = order.take(ordered) {
+                            self.release(released);
+                        }
+                    }
                 }
             }
         }
@@ -204,26 +274,51 @@ impl Role {
 
     fn serve_feed(&self, request: FeedRequest) {
         let mut feed = self.feed.borrow_mut();
-        let reply = match request {
+        let (to, answer) = match request {
             FeedRequest::Poll(poll) => {
                 let wait_ms = match self.wiring.lifecycle.is_draining() {
                     true => 0,
                     false => poll.wait_ms,
                 };
-                let poll = Poll { wait_ms, ..poll };
-                let to = poll.to;
-                feed.poll(self.uptime.now_ms(), poll)
-                    .map(|answer| FeedReply { to, answer })
+                let polled = feed.poll(self.uptime.now_ms(), Poll { wait_ms, ..poll });
+                drop(feed);
+                if let Some(polled) = polled {
+                    self.answer(polled);
+                }
+                return;
             }
-            FeedRequest::Forget(to) => feed.forget(to).map(|answer| FeedReply { to, answer }),
-            FeedRequest::End(to) => Some(FeedReply {
-                to,
-                answer: FeedAnswer::End(feed.end()),
-            }),
+            FeedRequest::Forget(to) => {
+                let in_memory = feed.forget(to);
+                let read_back = self.read_back.as_ref();
+                (
+                    to,
+                    in_memory.or_else(|| read_back.and_then(|r| r.forget(to))),
+                )
+            }
+            FeedRequest::End(to) => (to, Some(FeedAnswer::End(feed.end()))),
         };
-        if let Some(reply) = reply {
-            self.send_feed(reply);
+        if let Some(answer) = answer {
+            self.send_feed(FeedReply { to, answer });
         }
+    }
+
+    /// Sends the answer, or has the events read back from disk first.
+    fn answer(&self, polled: Polled) {
+        let poll = match polled {
+            Polled::Answered(reply) => return self.send_feed(reply),
+            Polled::OlderThanMemory(poll) => poll,
+        };
+        let feed = self.feed.borrow();
+        let oldest = match &self.read_back {
+            Some(read_back) if poll.offset >= read_back.oldest() => return read_back.push(poll),
+            Some(read_back) => read_back.oldest(),
+            None => feed.oldest(),
+        };
+        let end = feed.end();
+        self.send_feed(FeedReply {
+            to: poll.to,
+            answer: FeedAnswer::Expired { oldest, end },
+        });
     }
 
     fn send_feed(&self, reply: FeedReply) {
@@ -234,14 +329,20 @@ impl Role {
     }
 
     fn answer_due(&self) -> usize {
-        let mut feed = self.feed.borrow_mut();
         for answered in 0..DUE_SLICE {
-            let Some(reply) = feed.answer_next_due() else {
+            let due = self.feed.borrow_mut().answer_next_due();
+            let Some(polled) = due else {
                 return answered;
             };
-            self.send_feed(reply);
+            self.answer(polled);
         }
         DUE_SLICE
+    }
+
+    /// Has what was written synced, also where `JOURNAL_SYNC` would not yet.
+    fn want_sync(&self) {
+        self.sync_wanted.set(true);
+        self.work.ring();
     }
 
     fn release(&self, released: Released) {
@@ -253,6 +354,13 @@ impl Role {
         let lane = &self.wiring.replies[to.acceptor as usize];
         lane.push(released.reply)
             .expect("a reply lane holds all that may be in flight");
+    }
+
+    /// More may be on disk than a snapshot waits for.
+    fn tell_snapshots(&self) {
+        if let Some(snapshots) = &self.snapshots {
+            snapshots.journal_went_on();
+        }
     }
 
     fn ring_acceptors(&self) {
@@ -269,6 +377,12 @@ async fn writer(role: &Role, mut journal: Journal) {
                 return;
             }
             role.work.wait().await;
+            continue;
+        }
+        if role.sync_wanted.take() && journal.is_dirty() {
+            if let Err(error) = sync(role, &mut journal).await {
+                poison(role, &error, &mut released);
+            }
             continue;
         }
         let group = role.order.borrow_mut().next_group();
@@ -307,12 +421,14 @@ async fn write_group(
     role.ring_acceptors();
     // The inbox answers those who waited, and may have room for decisions again.
     role.wiring.bell.ring();
+    role.tell_snapshots();
     Ok(())
 }
 
 async fn sync(role: &Role, journal: &mut Journal) -> io::Result<()> {
     journal.sync().await?;
     role.order.borrow_mut().synced();
+    role.tell_snapshots();
     Ok(())
 }
 
@@ -327,4 +443,5 @@ fn poison(role: &Role, error: &io::Error, released: &mut Vec<Released>) {
     }
     role.ring_acceptors();
     role.wiring.bell.ring();
+    role.tell_snapshots();
 }

@@ -8,8 +8,11 @@
 
 use std::collections::VecDeque;
 
+use shards::Timestamp;
+
+use crate::faults::{self, Fault};
 use crate::journal::format::{Group, SealedGroup};
-use crate::messages::{Decision, Outcome, Reply};
+use crate::messages::{Ordered, Outcome, Reply};
 
 /// A group is closed beyond this many bytes. A segment is at least twice as large.
 const GROUP_BYTES_MAX: usize = 512 << 10;
@@ -65,6 +68,16 @@ impl Order {
         }
     }
 
+    /// The offset that the next change gets.
+    pub fn next_offset(&self) -> u64 {
+        self.next_offset
+    }
+
+    /// Every change below this offset is known to be on disk.
+    pub fn synced_end(&self) -> u64 {
+        self.synced_end
+    }
+
     /// Whether further decisions may be taken now.
     pub fn has_room(&self) -> bool {
         self.waiting_bytes < WAITING_BYTES_MAX
@@ -80,18 +93,18 @@ impl Order {
         self.gathering.is_empty() && self.in_flight_end.is_none() && self.held.is_empty()
     }
 
-    /// Takes a decision. Returns its reply at once where nothing has to be waited for, or never will be.
-    pub fn take(&mut self, decision: Decision) -> Option<Released> {
-        let (changes, reply) = match decision {
-            Decision::Changes(changes, reply) => {
+    /// Takes what was decided. Returns its reply at once where nothing has to be waited for, or never will be.
+    pub fn take(&mut self, ordered: Ordered) -> Option<Released> {
+        let (changes, reply) = match ordered {
+            Ordered::Changes(changes, reply) => {
                 if !self.failed {
                     for (served, private) in changes.iter() {
-                        self.append(served, private);
+                        self.append(changes.latest_at(), served, private);
                     }
                 }
                 (changes.count(), reply)
             }
-            Decision::Held(reply) => (0, reply),
+            Ordered::Held(reply) => (0, reply),
         };
         let held = Held {
             at: self.next_offset,
@@ -108,10 +121,11 @@ impl Order {
         None
     }
 
-    fn append(&mut self, served: &[u8], private: &[u8]) {
+    fn append(&mut self, at: Timestamp, served: &[u8], private: &[u8]) {
         let full = |group: &Group| group.len_bytes() >= GROUP_BYTES_MAX;
         if self.gathering.back().is_none_or(full) {
             let batch = match self.sync_per_group {
+                _ if faults::is_planted(Fault::LoseGroupBoundary) => 0,
                 true => self.next_offset,
                 false => self.synced_end,
             };
@@ -120,7 +134,7 @@ impl Order {
         }
         let group = self.gathering.back_mut().expect("there is one now");
         let before = group.len_bytes();
-        group.push(served, private);
+        group.push(at, served, private);
         self.waiting_bytes += group.len_bytes() - before;
         self.next_offset += 1;
         assert_eq!(group.end_offset(), self.next_offset, "offsets are dense");
@@ -214,7 +228,7 @@ mod tests {
         }
     }
 
-    fn changes(count: usize, index: u32) -> Decision {
+    fn changes(count: usize, index: u32) -> Ordered {
         let product = Product {
             id: "p".into(),
             name: "n".into(),
@@ -233,7 +247,7 @@ mod tests {
                 update: None,
             });
         }
-        Decision::Changes(changes, reply(index))
+        Ordered::Changes(changes, reply(index))
     }
 
     fn indices(released: &[Released]) -> Vec<u32> {
@@ -248,9 +262,9 @@ mod tests {
         let group = order.next_group().unwrap();
         assert_eq!((10, 12), (group.first_offset, group.end_offset));
         // While the first group is on its way, the next gathers; a refusal waits behind what it shows.
-        assert!(order.take(Decision::Held(reply(2))).is_none());
+        assert!(order.take(Ordered::Held(reply(2))).is_none());
         assert!(order.take(changes(1, 3)).is_none());
-        assert!(order.take(Decision::Held(reply(4))).is_none());
+        assert!(order.take(Ordered::Held(reply(4))).is_none());
         order.written(true, &mut released);
         assert_eq!(vec![1, 2], indices(&released));
         released.clear();
@@ -264,7 +278,7 @@ mod tests {
     #[test]
     fn a_reply_with_nothing_to_wait_for_goes_at_once() {
         let mut order = Order::new(0, true);
-        assert!(order.take(Decision::Held(reply(1))).is_some());
+        assert!(order.take(Ordered::Held(reply(1))).is_some());
     }
 
     #[test]

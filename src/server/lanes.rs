@@ -4,6 +4,7 @@
 //!   acceptor i ──requests (lane_slots)──▶ shard j          for every i and j
 //!   acceptor i ◀──replies (shard_window)── shard j         for every i and j
 //!   shard j ──decisions (lane_slots)──▶ sequencer          for every j
+//!   shard j ◀──snapshot requests (1)── sequencer           for every j
 //!   acceptor i ◀──replies (shard_window * shards)── sequencer ──feed replies (feed_window)──▶ acceptor i
 //!   acceptor i ──feed requests (3 * feed_window)──▶ sequencer
 //! ```
@@ -15,7 +16,9 @@
 
 use std::sync::Arc;
 
-use crate::messages::{Decision, FeedReply, FeedRequest, Reply, ShardRequest};
+use crate::messages::{
+    Decision, FeedReply, FeedRequest, Reply, ShardRequest, SnapshotRequest,
+};
 use crate::runtime::lane::{Doorbell, Receiver, Sender, lane};
 
 /// How many times the slots of a request lane may be in flight between an acceptor and a shard: what stands in the
@@ -96,6 +99,8 @@ pub struct AcceptorEnds {
 pub struct ShardEnds {
     /// From each acceptor.
     pub requests: Vec<Receiver<ShardRequest>>,
+    /// From the sequencer.
+    pub snapshot_requests: Receiver<SnapshotRequest>,
     /// To each acceptor.
     pub replies: Vec<Sender<Reply>>,
     /// To the sequencer.
@@ -107,6 +112,8 @@ pub struct ShardEnds {
 pub struct SequencerEnds {
     /// From each shard.
     pub decisions: Vec<Receiver<Decision>>,
+    /// To each shard.
+    pub snapshot_requests: Vec<Sender<SnapshotRequest>>,
     /// From each acceptor.
     pub feed_requests: Vec<Receiver<FeedRequest>>,
     /// To each acceptor.
@@ -138,8 +145,11 @@ pub fn lay(sizes: Sizes, bells: &Bells) -> (Vec<AcceptorEnds>, Vec<ShardEnds>, S
     for shard_bell in &bells.shards {
         let (decisions, decided) = lane(sizes.lane_slots, &bells.sequencer);
         sequencer.decisions.push(decided);
+        let (snapshot_requests, asked) = lane(1, shard_bell);
+        sequencer.snapshot_requests.push(snapshot_requests);
         let mut shard = ShardEnds {
             requests: Vec::new(),
+            snapshot_requests: asked,
             replies: Vec::new(),
             decisions,
         };

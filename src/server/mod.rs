@@ -1,6 +1,6 @@
-//! A server from start to stop: check, lock, recover, lay the lanes, start the executors, wait, drain.
+//! A server from start to stop: check, lock, listen, recover, hand over, wait, drain.
 
-mod lanes;
+pub mod lanes;
 mod roles;
 mod state;
 
@@ -73,7 +73,8 @@ fn start_and_wait(
     )?;
     // Before anything is started, so that a signal is never missed.
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    let state = State::recover(config, log)?;
+    let files = state::files(config);
+    let _lock = files.as_ref().map(directory::lock).transpose()?;
     let address = SocketAddr::new(config.bind_address, config.port);
     let sockets = tcp::bind_listeners(address, plan.acceptor_count.into()).map_err(|error| {
         directory::describe(
@@ -85,15 +86,26 @@ fn start_and_wait(
         plan.acceptor_count.into(),
         plan.shard_count.into(),
     ));
-    let _lock = state.lock;
     let shared = Shared {
         config: config.clone(),
         lifecycle: lifecycle.clone(),
         log: log.clone(),
     };
-    let executors = Roles::new(&shared, &plan, sockets, state.parts)?.start(&plan)?;
+    let router = state::router(config)?;
+    let started = Roles::new(&shared, &plan, sockets, &router)?.start(&plan)?;
     info!(log, "Listening"; "address" => %address, "acceptors" => plan.acceptor_count,
         "shards" => plan.shard_count, "version" => env!("CARGO_PKG_VERSION"));
+    let is_told_to_stop = || signals.pending().next().is_some();
+    let state = match State::recover(config, files, &router, log, is_told_to_stop) {
+        Ok(state) => state,
+        Err(error) if state::is_interruption(&*error) => {
+            info!(log, "Stopped while recovering");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Err(error) => return Err(error),
+    };
+    let executors = started.hand_over(&plan, state);
+    info!(log, "Ready"; "ms" => lifecycle.uptime().as_millis() as u64);
 
     signals.forever().next();
     info!(log, "Stopping: finishing what is in flight");

@@ -4,24 +4,23 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use shards::Shard;
 use slog::{Logger, o};
 
-use super::lanes::{self, AcceptorEnds, Bells, Sizes};
-use super::state::Parts;
+use super::lanes::{self, AcceptorEnds, Bells, SequencerEnds, ShardEnds, Sizes};
+use super::state::{OnDisk, State};
 use crate::acceptor::{self, auth::Keys};
 use crate::config::Config;
-use crate::journal::directory::Paths;
-use crate::journal::recover::Tail;
-use crate::journal::segments::Segments;
+use crate::journal::segments::{Extent, Segments};
 use crate::lifecycle::Lifecycle;
 use crate::plan::{ExecutorPlan, Plan, Role};
 use crate::runtime::executor::{self, Executor, HEARTBEAT};
 use crate::sequencer::feed::Feed;
 use crate::sequencer::order::Order;
-use crate::sequencer::{self, Journal};
+use crate::sequencer::snapshots::Policy;
+use crate::sequencer::{self, Archive, Journal};
 use crate::shard;
 use crate::shard::router::Router;
 
@@ -39,87 +38,127 @@ pub struct Shared {
     pub log: Logger,
 }
 
-/// Every role, until it is started.
+/// Every role, until it is started. Acceptors start at once, so that health can be asked for while the state is read
+/// from disk; those that need the state are handed over with it.
 pub struct Roles {
     acceptors: Vec<Option<acceptor::Wiring>>,
     shards: Vec<Option<(Shard, shard::Wiring)>>,
     sequencer: Option<SequencerMain>,
-    lifecycle: Arc<Lifecycle>,
+    unwired: Option<Unwired>,
+    shared: Shared,
     bells: Bells,
+}
+
+/// The lanes of the roles that wait for the state.
+struct Unwired {
+    shards: Vec<ShardEnds>,
+    sequencer: SequencerEnds,
 }
 
 struct SequencerMain {
     order: Order,
     feed: Feed,
-    tail: Option<(Paths, Tail)>,
+    on_disk: Option<OnDisk>,
     config: Arc<Config>,
     wiring: sequencer::Wiring,
 }
 
+/// Executors that run their acceptors and wait for their other roles.
+pub struct Started {
+    roles: Roles,
+    executors: Vec<Executor>,
+    /// Where each executor looks for its other roles.
+    inboxes: Vec<Inbox>,
+}
+
+type Inbox = Arc<Mutex<Option<Vec<Main>>>>;
+
 impl Roles {
-    /// Makes every role of `plan` ready with its part of the recovered state.
+    /// Lays the lanes between all roles of `plan`, and makes the acceptors ready.
     pub fn new(
         shared: &Shared,
         plan: &Plan,
         sockets: Vec<OwnedFd>,
-        parts: Parts,
+        router: &Router,
     ) -> io::Result<Roles> {
         let bells = Bells::new(plan.acceptor_count.into(), plan.shard_count.into());
         let config = &shared.config;
         let sizes = Sizes::new(config.lane_slots, config.waiters_max, sockets.len());
         let (acceptor_ends, shard_ends, sequencer_ends) = lanes::lay(sizes, &bells);
-        let acceptors = acceptors(shared, sizes, &bells, sockets, acceptor_ends, &parts.router)?;
-        let mut shards = Vec::new();
-        for (index, (shard, ends)) in parts.shards.into_iter().zip(shard_ends).enumerate() {
-            let wiring = shard::Wiring {
-                index: index as u16,
-                bell: bells.shards[index].clone(),
-                requests: ends.requests,
-                replies: ends.replies,
-                decisions: ends.decisions,
-                lifecycle: shared.lifecycle.clone(),
-                spin: plan.lane_spin,
-                cleanup_interval: config.idempotency_cleanup_interval,
-            };
-            shards.push(Some((shard, wiring)));
-        }
-        let sequencer = SequencerMain {
-            order: parts.order,
-            feed: parts.feed,
-            tail: parts.tail,
-            config: config.clone(),
-            wiring: sequencer::Wiring {
-                bell: bells.sequencer.clone(),
-                decisions: sequencer_ends.decisions,
-                feed_requests: sequencer_ends.feed_requests,
-                replies: sequencer_ends.replies,
-                feed_replies: sequencer_ends.feed_replies,
-                lifecycle: shared.lifecycle.clone(),
-                log: shared.log.clone(),
-            },
-        };
+        let acceptors = acceptors(shared, sizes, &bells, sockets, acceptor_ends, router)?;
         Ok(Roles {
             acceptors,
-            shards,
-            sequencer: Some(sequencer),
-            lifecycle: shared.lifecycle.clone(),
+            shards: Vec::new(),
+            sequencer: None,
+            unwired: Some(Unwired {
+                shards: shard_ends,
+                sequencer: sequencer_ends,
+            }),
+            shared: shared.clone(),
             bells,
         })
     }
 
-    /// Starts every executor of `plan` with its roles.
-    pub fn start(mut self, plan: &Plan) -> io::Result<Vec<Executor>> {
-        plan.executors
-            .iter()
-            .map(|executor| self.start_one(executor))
-            .collect()
+    /// Starts every executor of `plan` with its acceptors.
+    pub fn start(mut self, plan: &Plan) -> io::Result<Started> {
+        let (mut executors, mut inboxes) = (Vec::new(), Vec::new());
+        for executor in &plan.executors {
+            let inbox = Inbox::default();
+            executors.push(self.start_one(executor, inbox.clone())?);
+            inboxes.push(inbox);
+        }
+        Ok(Started {
+            roles: self,
+            executors,
+            inboxes,
+        })
     }
 
-    fn start_one(&mut self, plan: &ExecutorPlan) -> io::Result<Executor> {
-        let mains: Vec<Main> = plan.roles.iter().map(|role| self.take(*role)).collect();
+    fn start_one(&mut self, plan: &ExecutorPlan, inbox: Inbox) -> io::Result<Executor> {
+        let acceptors = plan.roles.iter().filter(|role| is_acceptor(role));
+        let mains: Vec<Main> = acceptors.map(|role| self.take(*role)).collect();
         let writes_files = plan.roles.contains(&Role::Sequencer);
-        let (lifecycle, bells) = (self.lifecycle.clone(), self.bells.clone());
-        Executor::start(plan, writes_files, move || run(mains, lifecycle, bells))
+        let (lifecycle, bells) = (self.shared.lifecycle.clone(), self.bells.clone());
+        Executor::start(plan, writes_files, move || {
+            run(mains, inbox, lifecycle, bells)
+        })
+    }
+
+    /// Makes shards and sequencer ready with their parts of `state`.
+    fn wire(&mut self, plan: &Plan, state: State) {
+        let (shared, bells) = (&self.shared, &self.bells);
+        let unwired = self.unwired.take().expect("the state is handed over once");
+        for (index, (shard, ends)) in state.shards.into_iter().zip(unwired.shards).enumerate() {
+            let wiring = shard::Wiring {
+                index: index as u16,
+                bell: bells.shards[index].clone(),
+                requests: ends.requests,
+                snapshot_requests: ends.snapshot_requests,
+                replies: ends.replies,
+                decisions: ends.decisions,
+                lifecycle: shared.lifecycle.clone(),
+                spin: plan.lane_spin,
+                cleanup_interval: shared.config.idempotency_cleanup_interval,
+            };
+            self.shards.push(Some((shard, wiring)));
+        }
+        let ends = unwired.sequencer;
+        self.sequencer = Some(SequencerMain {
+            order: state.order,
+            feed: state.feed,
+            on_disk: state.on_disk,
+            config: shared.config.clone(),
+            wiring: sequencer::Wiring {
+                bell: bells.sequencer.clone(),
+                decisions: ends.decisions,
+                snapshot_requests: ends.snapshot_requests,
+                feed_requests: ends.feed_requests,
+                replies: ends.replies,
+                feed_replies: ends.feed_replies,
+                lifecycle: shared.lifecycle.clone(),
+                log: shared.log.clone(),
+            },
+        });
     }
 
     fn take(&mut self, role: Role) -> Main {
@@ -135,6 +174,25 @@ impl Roles {
             }
             Role::Sequencer => Main::Sequencer(Box::new(self.sequencer.take().expect(ONCE))),
         }
+    }
+}
+
+fn is_acceptor(role: &Role) -> bool {
+    matches!(role, Role::Acceptor(_))
+}
+
+impl Started {
+    /// Hands shards and sequencer over to their executors, each with its part of `state`. From now on everything is
+    /// served.
+    pub fn hand_over(mut self, plan: &Plan, state: State) -> Vec<Executor> {
+        self.roles.wire(plan, state);
+        for (executor, inbox) in plan.executors.iter().zip(&self.inboxes) {
+            let others = executor.roles.iter().filter(|role| !is_acceptor(role));
+            let mains = others.map(|role| self.roles.take(*role)).collect();
+            *inbox.lock().expect("no holder panics") = Some(mains);
+        }
+        self.roles.shared.lifecycle.recovered();
+        self.executors
     }
 }
 
@@ -191,23 +249,19 @@ enum Main {
     Sequencer(Box<SequencerMain>),
 }
 
-/// The main task of an executor: runs its roles, and is its heartbeat until the last has ended.
-async fn run(mains: Vec<Main>, lifecycle: Arc<Lifecycle>, bells: Bells) {
-    let running = Rc::new(Cell::new(mains.len()));
-    for main in mains {
-        let running = running.clone();
-        executor::spawn(async move {
-            match main {
-                Main::Acceptor(wiring) => acceptor::run(*wiring).await,
-                Main::Shard(shard, wiring) => shard::run(*shard, *wiring).await,
-                Main::Sequencer(main) => run_sequencer(*main).await,
-            }
-            running.set(running.get() - 1);
-        });
-    }
+/// The main task of an executor: runs its roles, those too that come later, and is its heartbeat until the last has
+/// ended.
+async fn run(mains: Vec<Main>, inbox: Inbox, lifecycle: Arc<Lifecycle>, bells: Bells) {
+    let running = Rc::new(Cell::new(0));
+    mains.into_iter().for_each(|main| spawn(main, &running));
+    let mut is_complete = false;
     let mut beats: u32 = 0;
-    while running.get() > 0 {
+    while !is_complete || running.get() > 0 {
         executor::sleep(HEARTBEAT).await;
+        if !is_complete && let Some(others) = inbox.lock().expect("no holder panics").take() {
+            others.into_iter().for_each(|main| spawn(main, &running));
+            is_complete = true;
+        }
         beats = beats.wrapping_add(1);
         // A role that waits for mail would not notice that nobody is left to send any.
         if lifecycle.is_draining() || beats.is_multiple_of(BEATS_PER_RING) {
@@ -216,22 +270,52 @@ async fn run(mains: Vec<Main>, lifecycle: Arc<Lifecycle>, bells: Bells) {
     }
 }
 
+fn spawn(main: Main, running: &Rc<Cell<usize>>) {
+    running.set(running.get() + 1);
+    let running = running.clone();
+    executor::spawn(async move {
+        match main {
+            Main::Acceptor(wiring) => acceptor::run(*wiring).await,
+            Main::Shard(shard, wiring) => shard::run(*shard, *wiring).await,
+            Main::Sequencer(main) => run_sequencer(*main).await,
+        }
+        running.set(running.get() - 1);
+    });
+}
+
 async fn run_sequencer(main: SequencerMain) {
-    let journal = match main.tail {
-        None => Journal::Memory,
-        Some((paths, tail)) => {
-            let config = &main.config;
+    let config = &main.config;
+    let (journal, archive) = match main.on_disk {
+        None => (Journal::Memory, None),
+        Some(OnDisk { files, recovered }) => {
+            let extent = Rc::new(Extent::new(recovered.full, recovered.tail.first_offset));
             let opened = Segments::open(
-                paths,
-                tail,
+                files.clone(),
+                recovered.tail,
+                extent.clone(),
                 config.journal_segment_bytes,
                 config.journal_sync,
             );
             let segments = opened
                 .await
                 .expect("recovery has just read or made this file");
-            Journal::Disk(Box::new(segments))
+            let archive = Archive {
+                files,
+                extent,
+                covered_to: recovered.covered_to,
+                policy: policy(config),
+            };
+            (Journal::Disk(Box::new(segments)), Some(archive))
         }
     };
-    sequencer::run(main.order, main.feed, journal, main.wiring).await;
+    sequencer::run(main.order, main.feed, journal, archive, main.wiring).await;
+}
+
+fn policy(config: &Config) -> Policy {
+    Policy {
+        journal_bytes: config.snapshot_journal_bytes,
+        retention_ms: config.events_retention.as_millis() as u64,
+        idempotency_ttl_ms: config.idempotency_ttl.as_millis() as u64,
+        events_in_memory: config.events_in_memory_max as u64,
+    }
 }

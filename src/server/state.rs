@@ -1,119 +1,155 @@
 //! The state that a server starts with: what was on disk, or the first start's.
 
 use std::io;
+use std::ops::ControlFlow;
 
 use ahash::RandomState;
 use shards::{Limits, Shard};
 use slog::{Logger, info, warn};
 
 use crate::config::{Config, Environment, JournalSync};
-use crate::journal::directory::{self, Lock, Paths};
-use crate::journal::recover::{self, FirstStart, Recovered, Tail};
-use crate::runtime::clock;
+use crate::journal::directory::{self, Files};
+use crate::journal::recover::{
+    self, FirstStart, Progress, RecoverError, Recovered, Settings, Target,
+};
+use crate::runtime::clock::{self, Uptime};
 use crate::sequencer::feed::Feed;
 use crate::sequencer::order::Order;
 use crate::shard::router::Router;
 
-/// What a start finds on disk.
-pub struct State {
-    /// Held as long as the server runs; none in memory.
-    pub lock: Option<Lock>,
-    /// What the roles take over.
-    pub parts: Parts,
-}
+/// A recovery that takes longer says how far it is, so often.
+const PROGRESS_EVERY_MS: u64 = 1_000;
 
 /// What the roles take over.
-pub struct Parts {
-    /// Which shard owns a product.
-    pub router: Router,
+pub struct State {
     /// With the products they own.
     pub shards: Vec<Shard>,
     /// From the next offset on.
     pub order: Order,
     /// With the latest events.
     pub feed: Feed,
-    /// Where the journal goes on; none runs in memory.
-    pub tail: Option<(Paths, Tail)>,
+    /// What is on disk; none runs in memory.
+    pub on_disk: Option<OnDisk>,
+}
+
+/// What is on disk.
+pub struct OnDisk {
+    /// Where.
+    pub files: Files,
+    /// What was found there.
+    pub recovered: Recovered,
+}
+
+/// Where a server keeps its state; none keeps it in memory.
+pub fn files(config: &Config) -> Option<Files> {
+    let on_disk = || Files::new(config.data_path.clone(), config.events_path.clone());
+    config.persistence.then(on_disk)
+}
+
+/// Which shard owns which product, for this run.
+pub fn router(config: &Config) -> io::Result<Router> {
+    Ok(Router::new(random_state()?, config.shard_count))
 }
 
 impl State {
-    /// Reads the snapshot and the journal, or starts afresh.
-    pub fn recover(config: &Config, log: &Logger) -> Result<State, Box<dyn std::error::Error>> {
-        let router = Router::new(random_state()?, config.shard_count);
-        let limits = Limits {
-            idempotency_ttl_ms: config.idempotency_ttl.as_millis() as u64,
-            idempotency_entries_max: entries_per_shard(config),
+    /// Reads the snapshot and the journal of `files`, or starts afresh. Ends early when `interrupted` says so.
+    pub fn recover(
+        config: &Config,
+        files: Option<Files>,
+        router: &Router,
+        log: &Logger,
+        mut interrupted: impl FnMut() -> bool,
+    ) -> Result<State, Box<dyn std::error::Error>> {
+        let mut state = State {
+            shards: empty_shards(config)?,
+            order: Order::new(0, true),
+            feed: Feed::new(config.events_in_memory_max, config.waiters_max),
+            on_disk: None,
         };
-        let mut shards = Vec::new();
-        for _ in 0..config.shard_count {
-            shards.push(Shard::new(limits, random_state()?));
-        }
-        let mut feed = Feed::new(config.events_in_memory_max, config.waiters_max);
-        let sync_per_group = config.journal_sync == JournalSync::Always || !config.persistence;
-        if !config.persistence {
+        let Some(files) = files else {
             warn!(
                 log,
                 "ENABLE_JSON_PERSISTENCE=false: everything is kept in memory only and lost at the end"
             );
             if config.environment == Environment::Development {
-                recover::restore_snapshot(recover::sample(), &router, &mut shards);
+                recover::restore_snapshot(recover::sample(), router, &mut state.shards);
             }
-            let order = Order::new(0, sync_per_group);
-            let parts = Parts {
-                router,
-                shards,
-                order,
-                feed,
-                tail: None,
-            };
-            return Ok(State { lock: None, parts });
-        }
+            return Ok(state);
+        };
         if config.journal_sync != JournalSync::Always {
             warn!(
                 log,
                 "JOURNAL_SYNC is not `always`: acknowledged changes can be lost when the machine fails"
             );
         }
-        let paths = Paths {
-            snapshot: config.data_path.clone(),
-            active: config.events_path.clone(),
-        };
-        let lock = directory::lock(&paths)?;
-        let first_start = match config.environment {
-            Environment::Development => FirstStart::Sample,
-            Environment::Staging | Environment::Production => FirstStart::Empty,
-        };
-        let recovered = recover::recover(
-            &paths,
-            config.journal_segment_bytes,
-            first_start,
-            &router,
-            &mut shards,
-            &mut feed,
-            clock::wall_now(),
-        )?;
-        directory::check_direct_io(&paths.active)?;
-        report(&recovered, &shards, log);
-        feed.begin_at(recovered.next_offset);
-        let parts = Parts {
+        let target = Target {
             router,
-            shards,
-            order: Order::new(recovered.next_offset, sync_per_group),
-            feed,
-            tail: Some((paths, recovered.tail)),
+            shards: &mut state.shards,
+            feed: &mut state.feed,
         };
-        let lock = Some(lock);
-        Ok(State { lock, parts })
+        let (started, mut next_report_ms) = (Uptime::start(), PROGRESS_EVERY_MS);
+        let mut watch = |progress: Progress| {
+            if started.now_ms() >= next_report_ms {
+                next_report_ms = started.now_ms() + PROGRESS_EVERY_MS;
+                report_progress(&progress, log);
+            }
+            match interrupted() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        };
+        let recovered = recover::recover(&files, &settings(config), target, &mut watch)?;
+        directory::check_direct_io(&files.active)?;
+        report(&recovered, &state.shards, started.now_ms(), log);
+        state.feed.begin_at(recovered.next_offset);
+        let sync_per_group = config.journal_sync == JournalSync::Always;
+        state.order = Order::new(recovered.next_offset, sync_per_group);
+        state.on_disk = Some(OnDisk { files, recovered });
+        Ok(state)
     }
 }
 
-fn report(recovered: &Recovered, shards: &[Shard], log: &Logger) {
+/// Whether `error` only says that recovery was told to end.
+pub fn is_interruption(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(RecoverError::Interrupted))
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        segment_bytes: config.journal_segment_bytes,
+        first_start: match config.environment {
+            Environment::Development => FirstStart::Sample,
+            Environment::Staging | Environment::Production => FirstStart::Empty,
+        },
+        now: clock::wall_now(),
+        idempotency_ttl_ms: config.idempotency_ttl.as_millis() as u64,
+        events_in_memory: config.events_in_memory_max,
+    }
+}
+
+fn empty_shards(config: &Config) -> io::Result<Vec<Shard>> {
+    let limits = Limits {
+        idempotency_ttl_ms: config.idempotency_ttl.as_millis() as u64,
+        idempotency_entries_max: entries_per_shard(config),
+    };
+    let shard = |_| Ok(Shard::new(limits, random_state()?));
+    (0..config.shard_count).map(shard).collect()
+}
+
+fn report_progress(progress: &Progress, log: &Logger) {
+    let percent = (100 * progress.bytes) / progress.bytes_total.max(1);
+    info!(log, "Recovering"; "percent" => percent, "events" => progress.events,
+        "mib" => progress.bytes >> 20, "mib_total" => progress.bytes_total >> 20);
+}
+
+fn report(recovered: &Recovered, shards: &[Shard], ms: u64, log: &Logger) {
     let report = &recovered.report;
     let products: usize = shards.iter().map(Shard::product_count).sum();
     let remembered: usize = shards.iter().map(Shard::idempotency_entry_count).sum();
     info!(log, "Recovered"; "products" => products, "next_offset" => recovered.next_offset,
         "events_replayed" => report.events, "segments" => report.segments,
-        "snapshot_products" => report.snapshot_products, "idempotency_entries" => remembered);
+        "segments_skipped" => report.segments_skipped,
+        "snapshot_products" => report.snapshot_products, "idempotency_entries" => remembered, "ms" => ms);
     if report.torn_bytes > 0 {
         warn!(log, "A torn tail was cut off the journal: what the last stop interrupted"; "bytes" => report.torn_bytes);
     }

@@ -6,13 +6,16 @@ pub mod router;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shards::{AdminAnswer, Product, Shard, Ticket, Timestamp, UpdateAnswer, Verdict};
+use shards::{AdminAnswer, Known, Product, Shard, Ticket, Timestamp, UpdateAnswer, Verdict};
 
 use crate::encoding;
+use crate::faults::{self, Fault};
 use crate::journal::format::{Change, Changes, EventKind};
+use crate::journal::snapshot::Part;
 use crate::lifecycle::Lifecycle;
 use crate::messages::{
-    Decision, FoundProduct, ListedProduct, Outcome, PageAfter, Reply, ReplyTo, ShardRequest, Slice,
+    Decision, FoundProduct, ListedProduct, Ordered, Outcome, PageAfter, Reply, ReplyTo,
+    ShardRequest, Slice, SnapshotPart, SnapshotRequest,
 };
 use crate::runtime::clock::{self, Uptime};
 use crate::runtime::executor;
@@ -26,6 +29,9 @@ const STALL: Duration = Duration::from_millis(1);
 /// Idempotency entries forgotten at a time, so that no request waits for a long sweep.
 const EXPIRE_SLICE: usize = 1024;
 
+/// Ids in a part of a snapshot: some 30 KB, so that no request waits long.
+const SNAPSHOT_PART_IDS: usize = 200;
+
 /// What a shard is wired to.
 pub struct Wiring {
     /// Which shard this is.
@@ -34,6 +40,8 @@ pub struct Wiring {
     pub bell: Arc<Doorbell>,
     /// From each acceptor.
     pub requests: Vec<Receiver<ShardRequest>>,
+    /// From the sequencer.
+    pub snapshot_requests: Receiver<SnapshotRequest>,
     /// To each acceptor.
     pub replies: Vec<Sender<Reply>>,
     /// To the sequencer.
@@ -46,7 +54,7 @@ pub struct Wiring {
     pub cleanup_interval: Duration,
 }
 
-/// Runs until every acceptor is done and every request is answered.
+/// Runs until every acceptor is done, every request is answered and the last snapshot is made.
 pub async fn run(shard: Shard, wiring: Wiring) {
     let mut role = Role {
         shard,
@@ -70,9 +78,10 @@ struct Role {
 
 impl Role {
     async fn turn(&mut self) -> bool {
-        let is_last = self.wiring.lifecycle.acceptors_are_done();
+        let lifecycle = &self.wiring.lifecycle;
+        let is_last = lifecycle.acceptors_are_done() && lifecycle.snapshots_are_done();
         self.now = clock::wall_now();
-        let taken = self.drain();
+        let taken = self.drain() + self.serve_snapshot();
         let expiring = self.cleanup();
         if taken > 0 || expiring {
             self.wiring.decisions.ring();
@@ -91,6 +100,22 @@ impl Role {
 
     fn has_mail(&self) -> bool {
         self.wiring.requests.iter().any(|lane| !lane.is_empty())
+            || !self.wiring.snapshot_requests.is_empty()
+    }
+
+    /// Sends the part of the snapshot that is asked for, if one is.
+    fn serve_snapshot(&mut self) -> usize {
+        if self.wiring.decisions.room() == 0 {
+            return 0;
+        }
+        let Some(request) = self.wiring.snapshot_requests.pop() else {
+            return 0;
+        };
+        let part = snapshot_part(&self.shard, request.after.as_deref());
+        let lane = &self.wiring.decisions;
+        lane.push(Decision::SnapshotPart(Box::new(part)))
+            .expect("room was there before the request was taken");
+        1
     }
 
     fn drain(&mut self) -> usize {
@@ -197,18 +222,19 @@ impl Role {
     fn answer(&mut self, to: ReplyTo, outcome: Outcome, work: Work) {
         let reply = Reply { to, outcome };
         let durable = Ticket(self.wiring.lifecycle.durable(self.wiring.index.into()));
-        if work.changes.count() == 0 && work.after <= durable {
+        let is_shown_at_once = work.after <= durable || faults::is_planted(Fault::ServeUnsyncedReads);
+        if work.changes.count() == 0 && is_shown_at_once {
             let lane = &self.wiring.replies[to.acceptor as usize];
             lane.push(reply)
                 .expect("a reply lane holds all that may be in flight");
             return;
         }
         let decision = match work.changes.count() {
-            0 => Decision::Held(reply),
-            _ => Decision::Changes(work.changes, reply),
+            0 => Ordered::Held(reply),
+            _ => Ordered::Changes(work.changes, reply),
         };
         let lane = &self.wiring.decisions;
-        lane.push(decision)
+        lane.push(Decision::Ordered(decision))
             .expect("room was there before the request was taken");
     }
 }
@@ -296,6 +322,24 @@ impl Work {
             }
         }
         Outcome::Slice(slice)
+    }
+}
+
+fn snapshot_part(shard: &Shard, after: Option<&str>) -> SnapshotPart {
+    let mut part = Part::default();
+    let (mut count, mut last) = (0, None);
+    for known in shard.known_after(after).take(SNAPSHOT_PART_IDS) {
+        match known {
+            Known::Stands(product) => part.push_product(product),
+            Known::Gone(id, version) => part.push_tombstone(id, version),
+        }
+        count += 1;
+        last = Some(known.id());
+    }
+    let is_full = count == SNAPSHOT_PART_IDS;
+    SnapshotPart {
+        part,
+        more_after: last.filter(|_| is_full).map(Into::into),
     }
 }
 

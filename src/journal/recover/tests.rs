@@ -9,6 +9,9 @@ use ahash::RandomState;
 use shards::{Creation, Identity, Limits, Price, Product, Setting, Ticket, Update, UpdateAnswer};
 use tempfile::TempDir;
 
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+
 use super::*;
 use crate::journal::format::{Change, Changes, Group, SealedGroup};
 use crate::messages::{ExchangeKey, FeedAnswer, FeedReplyTo, Poll};
@@ -106,7 +109,7 @@ fn new_shard() -> Shard {
 #[derive(Clone)]
 struct Journal {
     _directory: Rc<TempDir>,
-    paths: Paths,
+    paths: Files,
     tail: Tail,
     now: Timestamp,
     steps: Vec<(Timestamp, Step)>,
@@ -114,7 +117,7 @@ struct Journal {
 }
 
 /// Every file of a data directory.
-type Files = BTreeMap<PathBuf, Vec<u8>>;
+type Contents = BTreeMap<PathBuf, Vec<u8>>;
 
 impl Journal {
     /// A directory without a file.
@@ -126,10 +129,10 @@ impl Journal {
             false => tempfile::tempdir(),
         }
         .unwrap();
-        let paths = Paths {
-            snapshot: directory.path().join("inventory.json"),
-            active: directory.path().join("events.json"),
-        };
+        let paths = Files::new(
+            directory.path().join("inventory.json"),
+            directory.path().join("events.json"),
+        );
         Journal {
             _directory: Rc::new(directory),
             paths,
@@ -137,6 +140,7 @@ impl Journal {
                 first_offset: 0,
                 position: 0,
                 size: SEGMENT,
+                latest_at: Timestamp(0),
             },
             now: BEGINNING,
             steps: Vec::new(),
@@ -171,7 +175,7 @@ impl Journal {
             self.steps.push((self.now, step.clone()));
         }
         for (served, private) in changes.iter() {
-            group.push(served, private);
+            group.push(self.now, served, private);
         }
         let group = group.seal();
         self.events
@@ -189,6 +193,7 @@ impl Journal {
                 first_offset: group.first_offset,
                 position: 0,
                 size: SEGMENT,
+                latest_at: Timestamp(0),
             };
         }
         let file = File::options()
@@ -230,9 +235,13 @@ impl Journal {
         let snapshot = Snapshot {
             products: shard.products_after(None).cloned().collect(),
             tombstones,
-            next_offset: count as u64,
+            coverage: Coverage {
+                next_offset: count as u64,
+                end_offset: count as u64,
+                segments: None,
+            },
         };
-        snapshot::write(&self.paths.snapshot, &snapshot).unwrap();
+        snapshot::write(&self.paths, &snapshot).unwrap();
     }
 
     /// The shard that made the first `count` changes.
@@ -262,7 +271,7 @@ impl Journal {
     }
 
     /// Every file there is.
-    fn files(&self) -> Files {
+    fn files(&self) -> Contents {
         let entries = fs::read_dir(self.paths.directory()).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());
         paths
@@ -271,7 +280,7 @@ impl Journal {
     }
 
     /// Makes the directory what it was when `files` were read.
-    fn put_back(&self, files: &Files) {
+    fn put_back(&self, files: &Contents) {
         for path in self.files().into_keys().filter(|p| !files.contains_key(p)) {
             fs::remove_file(path).unwrap();
         }
@@ -293,19 +302,27 @@ impl Journal {
         let router = Router::new(hasher(), shard_count);
         let mut shards: Vec<Shard> = (0..shard_count).map(|_| new_shard()).collect();
         let mut feed = Feed::new(events_max, 1);
+        let settings = Settings {
+            segment_bytes: SEGMENT,
+            first_start,
+            now: self.now,
+            idempotency_ttl_ms: TTL_MS,
+            events_in_memory: events_max,
+        };
+        let target = Target {
+            router: &router,
+            shards: &mut shards,
+            feed: &mut feed,
+        };
+        let recovered = recover(&self.paths, &settings, target, &mut |_| {
+            ControlFlow::Continue(())
+        })?;
         let Recovered {
             next_offset,
             tail,
             report,
-        } = recover(
-            &self.paths,
-            SEGMENT,
-            first_start,
-            &router,
-            &mut shards,
-            &mut feed,
-            self.now,
-        )?;
+            ..
+        } = recovered;
         feed.begin_at(next_offset);
         Ok(Started {
             next_offset,

@@ -1,0 +1,123 @@
+//! Events older than memory, read back from the segments one page at a time, so that a store far behind neither
+//! blocks the executor nor takes the disk from the journal.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use slog::crit;
+
+use super::Role;
+use super::feed::{PAGE_BYTES_MAX, encode_history};
+use crate::journal::directory::Files;
+use crate::journal::format::Events;
+use crate::journal::history::{self, HistoryError, Wanted};
+use crate::journal::segments::Extent;
+use crate::messages::{FeedAnswer, FeedReply, FeedReplyTo, Poll};
+use crate::runtime::executor::{self, Notify};
+
+/// The polls that wait for the disk. Bounded by the acceptors' windows: each holds a place there.
+pub struct ReadBack {
+    files: Files,
+    extent: Rc<Extent>,
+    waiting: RefCell<VecDeque<Poll>>,
+    arrived: Notify,
+    /// So that what is damaged is said once, and not by every store that asks.
+    damage_was_said: Cell<bool>,
+}
+
+impl ReadBack {
+    /// Of the journal `extent` in `files`.
+    pub fn new(files: Files, extent: Rc<Extent>) -> ReadBack {
+        ReadBack {
+            files,
+            extent,
+            waiting: RefCell::default(),
+            arrived: Notify::default(),
+            damage_was_said: Cell::new(false),
+        }
+    }
+
+    /// The first offset that can be read.
+    pub fn oldest(&self) -> u64 {
+        self.extent.oldest()
+    }
+
+    /// Takes a poll that is not older than [`ReadBack::oldest`].
+    pub fn push(&self, poll: Poll) {
+        self.waiting.borrow_mut().push_back(poll);
+        self.arrived.ring();
+    }
+
+    /// Drops a poll that still waits. None if it is being answered.
+    pub fn forget(&self, to: FeedReplyTo) -> Option<FeedAnswer> {
+        let mut waiting = self.waiting.borrow_mut();
+        let at = waiting.iter().position(|poll| poll.to == to)?;
+        waiting.remove(at);
+        Some(FeedAnswer::Forgotten)
+    }
+}
+
+/// Answers the polls in turn.
+pub(super) async fn run(role: Rc<Role>, read_back: Rc<ReadBack>) {
+    loop {
+        let next = read_back.waiting.borrow_mut().pop_front();
+        let Some(poll) = next else {
+            read_back.arrived.wait().await;
+            continue;
+        };
+        let answer = answer(&role, &read_back, &poll).await;
+        role.send_feed(FeedReply {
+            to: poll.to,
+            answer,
+        });
+        role.ring_acceptors();
+    }
+}
+
+async fn answer(role: &Role, read_back: &ReadBack, poll: &Poll) -> FeedAnswer {
+    loop {
+        let Some(segment) = read_back.extent.segment_of(poll.offset) else {
+            return FeedAnswer::Expired {
+                oldest: read_back.oldest(),
+                end: role.feed.borrow().end(),
+            };
+        };
+        match read(role, read_back, poll, segment).await {
+            Ok(events) => {
+                let end = role.feed.borrow().end();
+                return FeedAnswer::Page(encode_history(poll.offset, &events, end));
+            }
+            // A segment that got another name, or went, while it was looked for.
+            Err(_) if read_back.extent.segment_of(poll.offset) != Some(segment) => {}
+            Err(error) => {
+                if !read_back.damage_was_said.replace(true) {
+                    crit!(role.wiring.log, "Old events cannot be read from the journal";
+                        "segment" => segment.0, "error" => %error);
+                }
+                return FeedAnswer::Unreadable;
+            }
+        }
+    }
+}
+
+async fn read(
+    role: &Role,
+    read_back: &ReadBack,
+    poll: &Poll,
+    (first_offset, is_active): (u64, bool),
+) -> Result<Events, HistoryError> {
+    let files = read_back.files.clone();
+    let path = match is_active {
+        true => files.active.clone(),
+        false => files.full(first_offset),
+    };
+    let wanted = Wanted {
+        offset: poll.offset,
+        limit: poll.limit as usize,
+        // The rest is in memory, and what is in memory is durable.
+        before: role.feed.borrow().oldest(),
+        bytes_max: PAGE_BYTES_MAX,
+    };
+    executor::blocking(move || history::read(&files, &path, &wanted)).await
+}
