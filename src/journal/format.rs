@@ -172,6 +172,13 @@ impl Events {
         self.ends.push(end);
     }
 
+    /// Adds all of `more` behind.
+    pub fn append(&mut self, more: &Events) {
+        for at in 0..more.len() {
+            self.push(|out| out.extend_from_slice(more.range(at, at + 1)));
+        }
+    }
+
     /// Events `from..to` by position, joined by commas.
     pub fn range(&self, from: usize, to: usize) -> &[u8] {
         assert!(from < to && to <= self.len());

@@ -29,6 +29,19 @@ pub struct Wanted {
     pub bytes_max: usize,
 }
 
+impl Wanted {
+    /// What is wanted besides `events`; none if that is enough.
+    pub fn besides(&self, events: &Events) -> Option<Wanted> {
+        let left = Wanted {
+            offset: self.offset + events.len() as u64,
+            limit: self.limit - events.len(),
+            bytes_max: self.bytes_max.saturating_sub(events.len_bytes()),
+            ..*self
+        };
+        (left.limit > 0 && left.bytes_max > 0 && left.offset < left.before).then_some(left)
+    }
+}
+
 /// Why there are no events.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {

@@ -89,11 +89,13 @@ impl<'a> Lines<'a> {
         self.buffer_at += self.read as u64;
         self.read = 0;
         let kept = self.buffer.len();
-        self.buffer.resize(kept + self.chunk_bytes, 0);
         let end = self.buffer_at + kept as u64;
+        let left = self.file.size()?.saturating_sub(end);
+        let chunk = left.min(self.chunk_bytes as u64) as usize;
+        self.buffer.resize(kept + chunk, 0);
         let read = self.file.read_at(end, &mut self.buffer[kept..])?;
         self.buffer.truncate(kept + read);
-        self.is_at_end = read < self.chunk_bytes;
+        self.is_at_end = read == 0;
         Ok(read > 0)
     }
 }

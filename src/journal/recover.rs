@@ -294,11 +294,12 @@ impl Found {
 /// are forgotten, and there are later events enough to fill the memory.
 fn skippable(full: &[FullSegment], coverage: &Coverage, settings: &Settings) -> usize {
     let Some(last) = full.last() else { return 0 };
+    let journal_end_min = last.first_offset.max(coverage.end_offset);
     let is_over = |pair: &[FullSegment]| {
         let end = pair[1].first_offset;
         let in_memory = settings.events_in_memory as u64;
         end <= coverage.next_offset
-            && end.saturating_add(in_memory) <= last.first_offset
+            && end.saturating_add(in_memory) <= journal_end_min
             && pair[0]
                 .latest_at
                 .0

@@ -208,9 +208,25 @@ impl Feed {
     }
 
     fn encode_page(&self, offset: u64, limit: usize) -> Bytes {
+        self.encode_behind(begin_page(), offset, offset, limit)
+    }
+
+    /// A page for `poll` that begins with `older`, events that were read back from disk, and goes on in memory where
+    /// they lead there.
+    pub fn page_behind(&self, poll: &Poll, older: &Events) -> Bytes {
         let mut out = begin_page();
-        let mut next = offset;
-        let first_block = self.blocks.partition_point(|block| block.end() <= offset);
+        out.extend_from_slice(older.range(0, older.len()));
+        let next = poll.offset + older.len() as u64;
+        let limit = match next >= self.oldest() {
+            true => poll.limit as usize,
+            false => older.len(),
+        };
+        self.encode_behind(out, poll.offset, next, limit)
+    }
+
+    /// Completes a page from `offset` on that has the events before `next` already.
+    fn encode_behind(&self, mut out: Vec<u8>, offset: u64, mut next: u64, limit: usize) -> Bytes {
+        let first_block = self.blocks.partition_point(|block| block.end() <= next);
         for block in self.blocks.range(first_block..) {
             let left = limit - (next - offset) as usize;
             if left == 0 || (next > offset && out.len() >= PAGE_BYTES_MAX) {
@@ -224,7 +240,14 @@ impl Feed {
             out.extend_from_slice(block.events.range(from, to));
             next += (to - from) as u64;
         }
-        end_page(out, offset, next, self.end)
+        out.extend_from_slice(b"],\"nextOffset\":");
+        encoding::integer(&mut out, next);
+        out.extend_from_slice(b",\"hasMore\":");
+        out.extend_from_slice(if next < self.end { b"true" } else { b"false" });
+        out.extend_from_slice(b",\"count\":");
+        encoding::integer(&mut out, next - offset);
+        out.push(b'}');
+        out.into()
     }
 }
 
@@ -235,28 +258,10 @@ fn answered(poll: &Poll, answer: FeedAnswer) -> Polled {
     })
 }
 
-/// A page of events that were read back from disk, from `offset` on; the feed ends at `end`.
-pub fn encode_history(offset: u64, events: &Events, end: u64) -> Bytes {
-    let mut out = begin_page();
-    out.extend_from_slice(events.range(0, events.len()));
-    end_page(out, offset, offset + events.len() as u64, end)
-}
-
 fn begin_page() -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     out.extend_from_slice(b"{\"events\":[");
     out
-}
-
-fn end_page(mut out: Vec<u8>, offset: u64, next: u64, end: u64) -> Bytes {
-    out.extend_from_slice(b"],\"nextOffset\":");
-    encoding::integer(&mut out, next);
-    out.extend_from_slice(b",\"hasMore\":");
-    out.extend_from_slice(if next < end { b"true" } else { b"false" });
-    out.extend_from_slice(b",\"count\":");
-    encoding::integer(&mut out, next - offset);
-    out.push(b'}');
-    out.into()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use slog::crit;
 
 use super::Role;
-use super::feed::{PAGE_BYTES_MAX, encode_history};
+use super::feed::PAGE_BYTES_MAX;
 use crate::journal::directory::Files;
 use crate::journal::format::Events;
 use crate::journal::history::{self, HistoryError, Wanted};
@@ -76,48 +76,62 @@ pub(super) async fn run(role: Rc<Role>, read_back: Rc<ReadBack>) {
 }
 
 async fn answer(role: &Role, read_back: &ReadBack, poll: &Poll) -> FeedAnswer {
-    loop {
-        let Some(segment) = read_back.extent.segment_of(poll.offset) else {
-            return FeedAnswer::Expired {
-                oldest: read_back.oldest(),
-                end: role.feed.borrow().end(),
-            };
-        };
-        match read(role, read_back, poll, segment).await {
-            Ok(events) => {
-                let end = role.feed.borrow().end();
-                return FeedAnswer::Page(encode_history(poll.offset, &events, end));
-            }
-            // A segment that got another name, or went, while it was looked for.
-            Err(_) if read_back.extent.segment_of(poll.offset) != Some(segment) => {}
-            Err(error) => {
-                if !read_back.damage_was_said.replace(true) {
-                    crit!(role.wiring.log, "Old events cannot be read from the journal";
-                        "segment" => segment.0, "error" => %error);
-                }
-                return FeedAnswer::Unreadable;
-            }
-        }
-    }
-}
-
-async fn read(
-    role: &Role,
-    read_back: &ReadBack,
-    poll: &Poll,
-    (first_offset, is_active): (u64, bool),
-) -> Result<Events, HistoryError> {
-    let files = read_back.files.clone();
-    let path = match is_active {
-        true => files.active.clone(),
-        false => files.full(first_offset),
-    };
     let wanted = Wanted {
         offset: poll.offset,
         limit: poll.limit as usize,
         // The rest is in memory, and what is in memory is durable.
         before: role.feed.borrow().oldest(),
         bytes_max: PAGE_BYTES_MAX,
+    };
+    let mut events = Events::default();
+    while let Some(left) = wanted.besides(&events) {
+        match read_on(role, read_back, &left).await {
+            Ok(more) => events.append(&more),
+            // What was found is an answer; what comes behind it is asked for next.
+            Err(_) if !events.is_empty() => break,
+            Err(answer) => return answer,
+        }
+    }
+    FeedAnswer::Page(role.feed.borrow().page_behind(poll, &events))
+}
+
+/// Reads from the segment that holds the first event wanted.
+async fn read_on(
+    role: &Role,
+    read_back: &ReadBack,
+    wanted: &Wanted,
+) -> Result<Events, FeedAnswer> {
+    loop {
+        let Some(segment) = read_back.extent.segment_of(wanted.offset) else {
+            return Err(FeedAnswer::Expired {
+                oldest: read_back.oldest(),
+                end: role.feed.borrow().end(),
+            });
+        };
+        match read(read_back, *wanted, segment).await {
+            Ok(events) => return Ok(events),
+            // A segment that got another name, or went, while it was looked for.
+            Err(_) if read_back.extent.segment_of(wanted.offset) != Some(segment) => {}
+            Err(error) => {
+                if !read_back.damage_was_said.replace(true) {
+                    crit!(role.wiring.log, "Old events cannot be read from the journal";
+                        "segment" => segment.0, "error" => %error);
+                }
+                return Err(FeedAnswer::Unreadable);
+            }
+        }
+    }
+}
+
+async fn read(
+    read_back: &ReadBack,
+    wanted: Wanted,
+    (first_offset, is_active): (u64, bool),
+) -> Result<Events, HistoryError> {
+    let files = read_back.files.clone();
+    let path = match is_active {
+        true => files.active.clone(),
+        false => files.full(first_offset),
     };
     executor::blocking(move || history::read(&files, &path, &wanted)).await
 }

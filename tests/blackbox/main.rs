@@ -19,5 +19,6 @@ mod events;
 mod idempotency;
 mod lifecycle;
 mod products;
+mod snapshots;
 mod topologies;
 mod updates;

@@ -14,7 +14,8 @@ use std::os::unix::fs::FileExt;
 
 use super::*;
 use crate::journal::format::{Change, Changes, Group, SealedGroup};
-use crate::messages::{ExchangeKey, FeedAnswer, FeedReplyTo, Poll};
+use crate::messages::{ExchangeKey, FeedAnswer, FeedReply, FeedReplyTo, Poll};
+use crate::sequencer::feed::Polled;
 
 const SEGMENT: u64 = 4 * BLOCK as u64;
 const TTL_MS: u64 = 1_000;
@@ -410,7 +411,7 @@ impl Journal {
                 offset: found_offset,
                 problem,
             } => {
-                let found = (found_path.as_path(), byte, found_offset);
+                let found = (found_path.as_path(), byte as usize, found_offset);
                 assert_eq!((path, at, offset), found, "{about}: {problem}");
                 problem
             }
@@ -466,8 +467,12 @@ impl Started {
             limit: EVENTS_MAX as u32,
             wait_ms: 0,
         };
-        let Some(FeedAnswer::Page(page)) = self.feed.poll(0, poll) else {
-            panic!("{about}: no page at {offset}");
+        let page = match self.feed.poll(0, poll) {
+            Some(Polled::Answered(FeedReply {
+                answer: FeedAnswer::Page(page),
+                ..
+            })) => page,
+            other => panic!("{about}: no page at {offset} but {other:?}"),
         };
         let events = events.join(&b","[..]);
         let events = String::from_utf8(events).unwrap();
@@ -535,8 +540,15 @@ impl State {
 
 /// Where each line stands, without its newline.
 fn lines(bytes: &[u8]) -> Vec<Range<usize>> {
-    let ranges = lines_from(bytes, 0).map(|(start, line)| start..start + line.len());
-    ranges.collect()
+    let mut start = 0;
+    let mut ranges = Vec::new();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        if !line.is_empty() {
+            ranges.push(start..start + line.len());
+        }
+        start += line.len() + 1;
+    }
+    ranges
 }
 
 fn overwrite(path: &Path, bytes: &[u8]) {

@@ -114,7 +114,7 @@ fn check_crafted(served: &str, private: &str, expected: &str) {
     let mut journal = three_groups();
     let at = journal.tail.position as usize;
     let mut group = Group::new(9, 9);
-    group.push(served.as_bytes(), private.as_bytes());
+    group.push(BEGINNING, served.as_bytes(), private.as_bytes());
     journal.append(&group.seal());
     let active = journal.paths.active.clone();
     let problem = journal.check_damaged(&active, at, 9, served);
@@ -129,7 +129,7 @@ const PRIVATE: &str = r#","key":"b-3""#;
 fn a_crafted_line_is_taken_if_nothing_is_wrong_with_it() {
     let mut journal = three_groups();
     let mut group = Group::new(9, 9);
-    group.push(SERVED.as_bytes(), PRIVATE.as_bytes());
+    group.push(BEGINNING, SERVED.as_bytes(), PRIVATE.as_bytes());
     journal.append(&group.seal());
     assert_eq!(10, journal.recover().unwrap().next_offset);
 }
@@ -139,7 +139,7 @@ fn a_line_that_says_it_was_on_disk_before_it_was_written_is_refused() {
     let mut journal = three_groups();
     let at = journal.tail.position as usize;
     let mut group = Group::new(9, 9);
-    group.push(SERVED.as_bytes(), PRIVATE.as_bytes());
+    group.push(BEGINNING, SERVED.as_bytes(), PRIVATE.as_bytes());
     let mut group = group.seal();
     let line = String::from_utf8(group.blocks).unwrap();
     let (body, _) = line.split_once(",\"crc32c\"").unwrap();

@@ -11,6 +11,7 @@ fn check(journal: &Journal, first_start: FirstStart, products: usize, offset: u6
         first_offset: offset,
         position: 0,
         size: SEGMENT,
+        latest_at: Timestamp(0),
     };
     assert_eq!((offset, tail), (first.next_offset, first.tail));
     assert_eq!(products, first.product_count());
@@ -33,10 +34,10 @@ fn it_takes_the_sample_or_nothing_and_writes_down_which() {
     for (first_start, products) in [(FirstStart::Sample, 100), (FirstStart::Empty, 0)] {
         let journal = Journal::nowhere();
         check(&journal, first_start, products, 0);
-        let snapshot = snapshot::read(&journal.paths.snapshot).unwrap().unwrap();
+        let snapshot = snapshot::read(&journal.paths).unwrap().unwrap();
         assert_eq!(
             (products, 0),
-            (snapshot.products.len(), snapshot.next_offset)
+            (snapshot.products.len(), snapshot.coverage.next_offset)
         );
     }
 }

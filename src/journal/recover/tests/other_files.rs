@@ -51,6 +51,7 @@ fn an_active_segment_of_newlines_is_one_without_a_line() {
             first_offset: covered as u64,
             position: 0,
             size: size - size % BLOCK as u64,
+            latest_at: Timestamp(0),
         };
         assert_eq!((covered as u64, tail), (started.next_offset, started.tail));
     }

@@ -31,6 +31,7 @@ fn a_crash_between_the_renames_of_a_rotation_is_made_good() {
         first_offset: 11,
         position: 0,
         size: SEGMENT,
+        latest_at: Timestamp(0),
     };
     assert_eq!(tail, started.tail);
     journal.check_torn(11, "no active segment");

@@ -129,7 +129,7 @@ fn lines_that_are_whole_but_follow_a_lost_one_are_cut() {
         journal.write_active(&bytes);
         let report = journal.check_torn(lost, &format!("line {lost} lost"));
         let cut = lines(&whole)[8].end - lines(&whole)[lost + 1].start;
-        assert_eq!(cut, report.torn_bytes);
+        assert_eq!(cut as u64, report.torn_bytes);
         journal.put_back(&files);
     }
 }
