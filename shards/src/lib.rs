@@ -19,7 +19,7 @@ mod request;
 mod shard;
 
 pub use identity::Identity;
-pub use product::{Price, Product, QUANTITY_MAX, Ticket, Timestamp, VERSION_MAX};
+pub use product::{Price, Product, ProductView, QUANTITY_MAX, Ticket, Timestamp, VERSION_MAX};
 pub use request::{
     AdminAnswer, Creation, Receipt, Setting, Standing, Update, UpdateAnswer, Verdict,
 };

@@ -49,3 +49,62 @@ pub struct Product {
     /// The change that made it what it is; 0 for what was there at start.
     pub ticket: Ticket,
 }
+
+/// A product as it is read back from the journal, borrowed from there.
+#[derive(Clone, Copy, Debug)]
+pub struct ProductView<'a> {
+    /// As [`Product::id`].
+    pub id: &'a str,
+    /// As [`Product::name`].
+    pub name: &'a str,
+    /// As [`Product::price`].
+    pub price: &'a str,
+    /// As [`Product::available`].
+    pub available: u64,
+    /// As [`Product::version`].
+    pub version: u64,
+    /// As [`Product::updated_at`].
+    pub updated_at: Timestamp,
+}
+
+impl ProductView<'_> {
+    /// The product, as of the start.
+    pub fn to_product(&self) -> Product {
+        Product {
+            id: self.id.into(),
+            name: self.name.into(),
+            price: Price::new(self.price),
+            available: self.available,
+            version: self.version,
+            updated_at: self.updated_at,
+            ticket: Ticket(0),
+        }
+    }
+}
+
+impl Product {
+    /// Becomes what `view` shows of it, copying only what differs.
+    pub(crate) fn become_as(&mut self, view: &ProductView<'_>) {
+        if *self.name != *view.name {
+            self.name = view.name.into();
+        }
+        if self.price.as_str() != view.price {
+            self.price = Price::new(view.price);
+        }
+        self.available = view.available;
+        self.version = view.version;
+        self.updated_at = view.updated_at;
+    }
+
+    /// Borrowed.
+    pub fn view(&self) -> ProductView<'_> {
+        ProductView {
+            id: &self.id,
+            name: &self.name,
+            price: self.price.as_str(),
+            available: self.available,
+            version: self.version,
+            updated_at: self.updated_at,
+        }
+    }
+}

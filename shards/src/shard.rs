@@ -9,8 +9,8 @@ use hashbrown::HashTable;
 
 use crate::idempotency::{Entry, Memory};
 use crate::{
-    AdminAnswer, Creation, Identity, Product, QUANTITY_MAX, Receipt, Setting, Standing, Ticket,
-    Timestamp, Update, UpdateAnswer, VERSION_MAX, Verdict,
+    AdminAnswer, Creation, Identity, Product, ProductView, QUANTITY_MAX, Receipt, Setting,
+    Standing, Ticket, Timestamp, Update, UpdateAnswer, VERSION_MAX, Verdict,
 };
 
 /// The bounds a shard keeps.
@@ -355,12 +355,12 @@ impl Shard {
 }
 
 /// A change as it stands in the journal.
-#[derive(Debug)]
-pub enum Replayed {
+#[derive(Clone, Copy, Debug)]
+pub enum Replayed<'a> {
     /// The product was created, updated or modified, and is now this.
-    Stands(Product),
+    Stands(ProductView<'a>),
     /// The product was deleted; this is as it last was, with the version of the deletion.
-    Gone(Product),
+    Gone(ProductView<'a>),
 }
 
 /// A journal that does not fit what the shard holds.
@@ -388,50 +388,51 @@ impl Shard {
 
     /// Applies a change from the journal that took effect at `at`. Versions must continue without a gap. After an
     /// error the shard is of no use any more: the journal is not its own.
-    pub fn restore_change(&mut self, at: Timestamp, change: Replayed) -> Result<(), ReplayError> {
-        let (product, gone) = match change {
-            Replayed::Stands(product) => (product, false),
-            Replayed::Gone(product) => (product, true),
-        };
+    pub fn restore_change(
+        &mut self,
+        at: Timestamp,
+        change: Replayed<'_>,
+    ) -> Result<(), ReplayError> {
         self.advance(at);
-        let last_version = self.last_version(&product.id);
-        if product.version != last_version + 1 {
-            return Err(ReplayError {
-                expected_version: last_version + 1,
-                found_version: product.version,
-            });
-        }
-        if gone {
-            self.remove(&product.id);
-            self.bury(&product);
-        } else {
-            self.put(product);
-        }
-        Ok(())
-    }
-
-    /// Puts `product` in the place of the one with its id, or of its tombstone.
-    fn put(&mut self, product: Product) {
-        let hash = self.hasher.hash_one(&*product.id);
-        match self.products.find_mut(hash, |p| p.id == product.id) {
-            Some(before) => *before = product,
-            None => {
-                self.tombstones.remove(&product.id);
-                self.insert(product);
+        match change {
+            Replayed::Stands(view) => self.restore_standing(&view),
+            Replayed::Gone(view) => {
+                follows(self.last_version(view.id), &view)?;
+                self.remove(view.id);
+                self.bury(&view.to_product());
+                Ok(())
             }
         }
+    }
+
+    fn restore_standing(&mut self, view: &ProductView<'_>) -> Result<(), ReplayError> {
+        let hash = self.hasher.hash_one(view.id);
+        match self.products.find_mut(hash, |p| *p.id == *view.id) {
+            Some(product) => {
+                follows(product.version, view)?;
+                product.become_as(view);
+            }
+            None => {
+                let tombstone = self.tombstones.get(view.id);
+                follows(tombstone.map_or(0, |t| t.version), view)?;
+                self.tombstones.remove(view.id);
+                self.insert(view.to_product());
+            }
+        }
+        Ok(())
     }
 
     /// Remembers an applied update from the journal, unless its TTL is over at `now`.
     pub fn restore_identity(
         &mut self,
         now: Timestamp,
-        identity: Identity,
+        identity: impl FnOnce() -> Identity,
         delta: i64,
         receipt: Receipt,
     ) {
         self.advance(receipt.at);
         if self.memory.is_live(receipt.at, now) {
+            let identity = identity();
             self.memory.restore(Entry {
                 hash: self.memory.hash_of(&identity),
                 identity,
@@ -446,6 +447,17 @@ impl Shard {
 /// What the answer "there is no such product" depends on.
 fn ticket_of_absence(tombstones: &Tombstones, id: &str) -> Ticket {
     tombstones.get(id).map_or(Ticket(0), |t| t.ticket)
+}
+
+fn follows(last_version: u64, view: &ProductView<'_>) -> Result<(), ReplayError> {
+    let expected_version = last_version + 1;
+    match view.version == expected_version {
+        true => Ok(()),
+        false => Err(ReplayError {
+            expected_version,
+            found_version: view.version,
+        }),
+    }
 }
 
 fn standing(product: &Product) -> Standing {

@@ -9,15 +9,12 @@
 //! ```
 //!
 //! A shard encodes what it knows ([`Changes`]); the sequencer adds the offset, the group and the checksum
-//! ([`Group`]); recovery reads it back ([`Line`]).
-
-use std::borrow::Cow;
+//! ([`Group`]); [`super::line`] reads it back.
 
 use serde::Deserialize;
-use shards::{Identity, Price, Product, Timestamp};
+use shards::{Identity, Product, Timestamp};
 
 use crate::encoding;
-use crate::faults::{self, Fault};
 use crate::runtime::file::BLOCK;
 
 /// What an event tells.
@@ -290,11 +287,12 @@ pub struct SealedGroup {
     pub events: Events,
 }
 
-const PRIVATE: &[u8] = b",\"_\":{\"batch\":";
-const CHECKSUM: &[u8] = b",\"crc32c\":\"";
-const LINE_END: &[u8] = b"\"}}";
-/// The checksum member and what follows it, without the newline.
-const TRAILER_LEN: usize = CHECKSUM.len() + 8 + LINE_END.len();
+/// What stands between the served bytes and the mark.
+pub(super) const PRIVATE: &[u8] = b",\"_\":{\"batch\":";
+/// What stands before the digits of the checksum.
+pub(super) const CHECKSUM: &[u8] = b",\"crc32c\":\"";
+/// What stands behind them.
+pub(super) const LINE_END: &[u8] = b"\"}}";
 
 /// Eight hexadecimal digits.
 pub fn hex(checksum: u32) -> [u8; 8] {
@@ -302,160 +300,11 @@ pub fn hex(checksum: u32) -> [u8; 8] {
     std::array::from_fn(|i| DIGITS[(checksum >> (28 - 4 * i)) as usize & 0xf])
 }
 
-/// A line read back.
-#[derive(Debug)]
-pub struct Line {
-    /// Its offset.
-    pub offset: u64,
-    /// Every earlier offset than this was on disk when the line was written.
-    pub batch: u64,
-    /// When it took effect.
-    pub at: Timestamp,
-    /// What happened.
-    pub kind: EventKind,
-    /// The product after it.
-    pub product: Product,
-    /// For an update: who, under which key, and by how much.
-    pub update: Option<(Identity, i64)>,
-    /// Where the served bytes end; the event is those and a closing brace.
-    pub served_end: usize,
-}
-
-/// Why a line cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LineError {
-    /// It does not end as a line ends.
-    #[error("it is not a whole line of the journal")]
-    Incomplete,
-    /// It is not what was written.
-    #[error("its checksum does not match")]
-    Checksum,
-    /// The checksum matches but the content makes no sense: not written by this program.
-    #[error("its checksum matches but it is not a change that this version understands")]
-    Content,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LineJson<'a> {
-    offset: u64,
-    #[serde(borrow)]
-    timestamp: Cow<'a, str>,
-    event_type: EventKind,
-    #[serde(borrow)]
-    data: ProductJson<'a>,
-    #[serde(borrow)]
-    store_id: Option<Cow<'a, str>>,
-    delta: Option<i64>,
-    #[serde(rename = "_", borrow)]
-    private: PrivateJson<'a>,
-}
-
-#[derive(Deserialize)]
-struct PrivateJson<'a> {
-    batch: u64,
-    #[serde(borrow)]
-    key: Option<Cow<'a, str>>,
-}
-
-/// A product as it stands in the journal and in the snapshot.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ProductJson<'a> {
-    #[serde(borrow)]
-    product_id: Cow<'a, str>,
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-    available: u64,
-    version: u64,
-    #[serde(borrow)]
-    last_updated: Cow<'a, str>,
-    #[serde(borrow)]
-    price: sonic_rs::LazyValue<'a>,
-}
-
-impl ProductJson<'_> {
-    /// The product it says; none if a value makes no sense.
-    pub fn into_product(self) -> Option<Product> {
-        let digits = self.price.as_raw_str();
-        let is_number = digits.starts_with(|c: char| c.is_ascii_digit() || c == '-');
-        let in_range = self.available <= shards::QUANTITY_MAX
-            && (1..=shards::VERSION_MAX).contains(&self.version);
-        let updated_at = encoding::parse_timestamp(&self.last_updated)?;
-        (is_number && in_range).then(|| Product {
-            id: self.product_id.into(),
-            name: self.name.into(),
-            price: Price::new(digits),
-            available: self.available,
-            version: self.version,
-            updated_at,
-            ticket: shards::Ticket(0),
-        })
-    }
-}
-
-impl Line {
-    /// The served bytes of a line, without the closing brace.
-    pub fn served(line: &[u8]) -> Result<&[u8], LineError> {
-        check_frame(line)?;
-        let served_end = memchr::memmem::rfind(line, PRIVATE).ok_or(LineError::Content)?;
-        Ok(&line[..served_end])
-    }
-
-    /// Reads a line, without its newline.
-    pub fn read(line: &[u8]) -> Result<Line, LineError> {
-        let served_end = Line::served(line)?.len();
-        if encoding::nests_deeper_than(line, encoding::DEPTH_MAX) {
-            return Err(LineError::Content);
-        }
-        let json: LineJson<'_> = sonic_rs::from_slice(line).map_err(|_| LineError::Content)?;
-        line_from_json(json, served_end).ok_or(LineError::Content)
-    }
-}
-
-fn line_from_json(json: LineJson<'_>, served_end: usize) -> Option<Line> {
-    let product = json.data.into_product()?;
-    let update = match (json.event_type, json.store_id, json.delta, json.private.key) {
-        (EventKind::InventoryUpdated, Some(store_id), Some(delta), Some(key)) => {
-            if store_id.len() > Identity::ID_LEN_MAX || product.id.len() > Identity::ID_LEN_MAX {
-                return None;
-            }
-            Some((Identity::new(&store_id, &product.id, &key), delta))
-        }
-        (EventKind::InventoryUpdated, ..) => return None,
-        _ => None,
-    };
-    Some(Line {
-        offset: json.offset,
-        batch: json.private.batch,
-        at: encoding::parse_timestamp(&json.timestamp)?,
-        kind: json.event_type,
-        product,
-        update,
-        served_end,
-    })
-}
-
-fn check_frame(line: &[u8]) -> Result<(), LineError> {
-    let body_len = line
-        .len()
-        .checked_sub(TRAILER_LEN)
-        .ok_or(LineError::Incomplete)?;
-    let (body, trailer) = line.split_at(body_len);
-    let digits = trailer
-        .strip_prefix(CHECKSUM)
-        .and_then(|rest| rest.strip_suffix(LINE_END))
-        .ok_or(LineError::Incomplete)?;
-    let is_right = hex(crc32c::crc32c(body)) == digits;
-    if !is_right && !faults::is_planted(Fault::SkipChecksum) {
-        return Err(LineError::Checksum);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::line::Line;
+    use shards::Price;
 
     fn product() -> Product {
         Product {
@@ -500,9 +349,10 @@ mod tests {
         assert_eq!(2, lines.len());
         let line = Line::read(lines[1]).unwrap();
         assert_eq!((1001, 1000), (line.offset, line.batch));
-        assert_eq!(product(), line.product);
+        assert_eq!(product(), line.product.view().to_product());
+        let update = line.update.as_ref().unwrap();
         let identity = Identity::new("store-s1", "PROD-\"1\"", "key\n1");
-        assert_eq!(Some((identity, -2)), line.update);
+        assert_eq!((identity, -2), (line.identity(update), update.delta));
         let event = [&lines[1][..line.served_end], b"}"].concat();
         assert_eq!(group.events.range(1, 2), event);
     }

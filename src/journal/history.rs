@@ -5,7 +5,8 @@ use std::io;
 use std::path::Path;
 
 use super::directory::Files;
-use super::format::{Events, Line};
+use super::format::Events;
+use super::line::Line;
 use super::lines::Lines;
 use crate::runtime::disk::{DiskFile, Open};
 

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use shards::{Receipt, Replayed, Shard, Timestamp};
 
 use super::directory::{self, Files};
-use super::format::{EventKind, Events, Line, LineError};
+use super::format::EventKind;
+use super::line::{Line, LineError};
 use super::lines::Lines;
 use super::segments::Tail;
 use super::snapshot::{self, Coverage, FullSegment, Snapshot, SnapshotError};
@@ -496,18 +497,16 @@ impl Replay<'_> {
         let first = lines
             .next_line()
             .map_err(|error| file_error(path, error))?
-            .and_then(|(at, line)| Some((at, Line::read(line).ok()?)));
+            .and_then(|(at, line)| Some((at, Line::read(line).ok()?.offset)));
         let expected = self.next_offset.unwrap_or(self.covered_to);
         match (self.next_offset, first) {
             // The first line stands where the first group was written, so nothing before it was torn: what is
             // missing was in a segment that is closed, or gone.
-            (Some(next), Some((0, line))) if line.offset > next => {
-                Err(missing(path, expected, line.offset))
+            (Some(next), Some((0, offset))) if offset > next => {
+                Err(missing(path, expected, offset))
             }
-            (None, Some((_, line))) if line.offset > expected => {
-                Err(missing(path, expected, line.offset))
-            }
-            (None, Some((_, line))) => Ok(line.offset),
+            (None, Some((_, offset))) if offset > expected => Err(missing(path, expected, offset)),
+            (None, Some((_, offset))) => Ok(offset),
             _ => Ok(expected),
         }
     }
@@ -525,10 +524,11 @@ impl Replay<'_> {
                 break;
             };
             let expected = self.next_offset.expect("set before the first line");
+            let end = at + line.len() as u64;
             let error = match Line::read(line) {
                 Ok(read) if read.offset == expected && read.batch <= expected => {
                     self.take(path, at, line, read)?;
-                    valid_end = at + line.len() as u64 + 1;
+                    valid_end = end + 1;
                     self.look(before + valid_end)?;
                     continue;
                 }
@@ -543,11 +543,7 @@ impl Replay<'_> {
                 }
                 Err(error) => error,
             };
-            let torn = Torn {
-                at,
-                end: at,
-                error,
-            };
+            let torn = Torn { at, end: at, error };
             return self.torn(path, file, valid_end, torn);
         }
         self.bytes = before + lines.position();
@@ -618,34 +614,30 @@ impl Replay<'_> {
         path: &Path,
         line_at: u64,
         line: &[u8],
-        read: Line,
+        read: Line<'_>,
     ) -> Result<(), RecoverError> {
-        let mut event = Events::default();
-        event.push(|out| {
-            out.extend_from_slice(&line[..read.served_end]);
-            out.push(b'}');
-        });
-        self.feed.restore(read.offset, event);
         let offset = read.offset;
+        self.feed.restore(offset, &line[..read.served_end]);
         self.latest_at = self.latest_at.max(read.at);
-        let shard = &mut self.shards[self.router.shard_of(&read.product.id)];
-        if let Some((identity, delta)) = read.update {
+        let product = read.product.view();
+        let shard = &mut self.shards[self.router.shard_of(product.id)];
+        if let Some(update) = &read.update
+            && !faults::is_planted(Fault::ForgetIdentities)
+        {
             let receipt = Receipt {
-                quantity: read.product.available,
-                version: read.product.version,
+                quantity: product.available,
+                version: product.version,
                 at: read.at,
             };
-            if !faults::is_planted(Fault::ForgetIdentities) {
-                shard.restore_identity(self.now, identity, delta, receipt);
-            }
+            let identity = || read.identity(update);
+            shard.restore_identity(self.now, identity, update.delta, receipt);
         }
         let is_held = offset < self.covered_to
-            || (offset < self.shown_to
-                && read.product.version <= shard.last_version(&read.product.id));
+            || (offset < self.shown_to && product.version <= shard.last_version(product.id));
         if !is_held {
             let change = match read.kind {
-                EventKind::ProductDeleted => Replayed::Gone(read.product),
-                _ => Replayed::Stands(read.product),
+                EventKind::ProductDeleted => Replayed::Gone(product),
+                _ => Replayed::Stands(product),
             };
             if let Err(error) = shard.restore_change(read.at, change) {
                 let problem = format!(

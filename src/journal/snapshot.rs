@@ -28,7 +28,8 @@ use serde::{Deserialize, Deserializer};
 use shards::{Product, QUANTITY_MAX, Timestamp};
 
 use super::directory::Files;
-use super::format::{self, ProductJson};
+use super::format;
+use super::line::ProductJson;
 use crate::faults::{self, Fault};
 use crate::runtime::disk::{DiskFile, Open};
 use crate::{encoding, rules};

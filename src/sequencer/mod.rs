@@ -28,9 +28,7 @@ use crate::journal::directory::Files;
 use crate::journal::format::SealedGroup;
 use crate::journal::segments::{Extent, Segments};
 use crate::lifecycle::Lifecycle;
-use crate::messages::{
-    Decision, FeedAnswer, FeedReply, FeedRequest, Poll, Reply, SnapshotRequest,
-};
+use crate::messages::{Decision, FeedAnswer, FeedReply, FeedRequest, Poll, Reply, SnapshotRequest};
 use crate::runtime::clock::Uptime;
 use crate::runtime::executor::{self, HEARTBEAT, Notify};
 use crate::runtime::lane::{Doorbell, Receiver, Sender};

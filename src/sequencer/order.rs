@@ -322,7 +322,7 @@ mod tests {
             order.take(changes(1, 1));
             let group = order.next_group().unwrap();
             let line = group.blocks.split(|b| *b == b'\n').next().unwrap();
-            let batch = crate::journal::format::Line::read(line).unwrap().batch;
+            let batch = crate::journal::line::Line::read(line).unwrap().batch;
             assert_eq!(expected_batch, batch);
             order.written(false, &mut released);
             if order.durable_end == 2 {

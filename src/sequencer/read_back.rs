@@ -96,11 +96,7 @@ async fn answer(role: &Role, read_back: &ReadBack, poll: &Poll) -> FeedAnswer {
 }
 
 /// Reads from the segment that holds the first event wanted.
-async fn read_on(
-    role: &Role,
-    read_back: &ReadBack,
-    wanted: &Wanted,
-) -> Result<Events, FeedAnswer> {
+async fn read_on(role: &Role, read_back: &ReadBack, wanted: &Wanted) -> Result<Events, FeedAnswer> {
     loop {
         let Some(segment) = read_back.extent.segment_of(wanted.offset) else {
             return Err(FeedAnswer::Expired {

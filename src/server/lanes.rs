@@ -16,9 +16,7 @@
 
 use std::sync::Arc;
 
-use crate::messages::{
-    Decision, FeedReply, FeedRequest, Reply, ShardRequest, SnapshotRequest,
-};
+use crate::messages::{Decision, FeedReply, FeedRequest, Reply, ShardRequest, SnapshotRequest};
 use crate::runtime::lane::{Doorbell, Receiver, Sender, lane};
 
 /// How many times the slots of a request lane may be in flight between an acceptor and a shard: what stands in the

@@ -222,7 +222,8 @@ impl Role {
     fn answer(&mut self, to: ReplyTo, outcome: Outcome, work: Work) {
         let reply = Reply { to, outcome };
         let durable = Ticket(self.wiring.lifecycle.durable(self.wiring.index.into()));
-        let is_shown_at_once = work.after <= durable || faults::is_planted(Fault::ServeUnsyncedReads);
+        let is_shown_at_once =
+            work.after <= durable || faults::is_planted(Fault::ServeUnsyncedReads);
         if work.changes.count() == 0 && is_shown_at_once {
             let lane = &self.wiring.replies[to.acceptor as usize];
             lane.push(reply)

@@ -225,7 +225,7 @@ fn recorded(op: &Op, outcome: &Outcome) -> Option<Recorded> {
 impl Recorded {
     /// Lets the shard take it back.
     pub fn restore_change(&self, shard: &mut Shard) -> Result<(), ReplayError> {
-        let product = self.product.clone();
+        let product = self.product.view();
         let change = match self.gone {
             true => Replayed::Gone(product),
             false => Replayed::Stands(product),
@@ -235,7 +235,7 @@ impl Recorded {
 
     pub fn restore_identity(&self, shard: &mut Shard, now: Timestamp) {
         if let Some((identity, delta, receipt)) = self.update.clone() {
-            shard.restore_identity(now, identity, delta, receipt);
+            shard.restore_identity(now, || identity, delta, receipt);
         }
     }
 }
