@@ -16,14 +16,15 @@ pub(crate) fn check(history: &History, timeline: &Timeline, order: &Order, repor
     }
 }
 
-/// The positions of the events of each store, and so of each identity.
-type Effects<'a> = BTreeMap<&'a str, Vec<usize>>;
+/// The positions of the events of each store and product, and so of each identity.
+type Effects<'a> = BTreeMap<(&'a str, &'a str), Vec<usize>>;
 
 fn effects(history: &History) -> Effects<'_> {
     let mut effects = Effects::new();
     for (position, event) in history.feed.iter().enumerate() {
         if let (EventKind::InventoryUpdated, Some(store)) = (event.kind, &event.store) {
-            effects.entry(store).or_default().push(position);
+            let identity = (store.as_str(), event.product.as_str());
+            effects.entry(identity).or_default().push(position);
         }
     }
     effects
@@ -39,10 +40,10 @@ fn check_stores(history: &History, report: &mut Report) {
             ..
         } = &operation.call
         {
-            let known = identities.entry(store).or_insert((product, key));
-            if *known != (product, key) {
+            let known = identities.entry((store, product)).or_insert(key);
+            if *known != key {
                 report.add(Rule::Recording, || {
-                    format!("store {store} is used by two identities, the second in {operation}")
+                    format!("{operation} has an identity of its own, and an earlier one has that store and product")
                 });
             }
         }
@@ -79,7 +80,9 @@ fn check_remembered(
         return;
     };
     let afresh = matches!(outcome, Outcome::Shown { .. } | Outcome::Absent);
-    let positions = effects.get(store.as_str()).filter(|_| afresh);
+    let positions = effects
+        .get(&(store.as_str(), operation.call.product()))
+        .filter(|_| afresh);
     let earlier = positions.and_then(|positions| {
         positions
             .iter()

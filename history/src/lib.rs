@@ -15,6 +15,8 @@
 //! **Invariant: this crate is pure.** No I/O, clock or randomness; the same history gives the same report.
 #![forbid(unsafe_code)]
 
+use std::fmt::{self, Display, Formatter};
+
 mod attribution;
 mod identity;
 mod listing;
@@ -47,6 +49,24 @@ pub struct Summary {
     pub events: usize,
     /// Polls that were answered.
     pub polls: usize,
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self {
+            operations,
+            acknowledged,
+            unknown,
+            unknown_took_effect,
+            events,
+            polls,
+        } = self;
+        write!(
+            f,
+            "{operations} operations ({acknowledged} acknowledged, {unknown} unanswered, of which {unknown_took_effect} \
+             took effect), {events} events, {polls} polls"
+        )
+    }
 }
 
 /// Checks a history against every [`Rule`]. Fails with what was broken, the first cases of each rule.

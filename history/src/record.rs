@@ -9,8 +9,8 @@ use std::fmt::{self, Display, Formatter};
 /// What a client asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// A change of stock. Its identity is (`store`, `product`, `key`). No two identities may share a store: the feed
-    /// shows the store and not the key, and so an event tells which identity it belongs to.
+    /// A change of stock. Its identity is (`store`, `product`, `key`). No two identities may share both store and product:
+    /// the feed does not show the key, and only so does an event tell which identity it belongs to.
     Update {
         /// The store's id.
         store: String,
@@ -194,6 +194,15 @@ impl Operation {
     /// What the client was told, if anything.
     pub fn outcome(&self) -> Option<Outcome> {
         self.ended.map(|(_, outcome)| outcome)
+    }
+}
+
+impl Poll {
+    /// The offset after this page.
+    pub fn next(&self) -> u64 {
+        self.events
+            .last()
+            .map_or(self.offset, |event| event.offset + 1)
     }
 }
 

@@ -416,11 +416,20 @@ fn the_listing_is_the_feed_folded() {
 }
 
 #[test]
-fn two_identities_of_one_store_cannot_be_told_apart() {
+fn two_identities_of_one_store_and_product_cannot_be_told_apart() {
     assert_eq!(
-        broken_by(|history| history.operations[16].call = update("s1", "b", -3, None)),
-        [Rule::Recording]
+        broken_by(|history| history.operations[16].call = update("s3", "a", -3, None)),
+        []
     );
+    let another_key = |history: &mut History| {
+        if let Call::Update { store, .. } = &mut history.operations[16].call {
+            *store = "s5".into();
+        }
+        if let Call::Update { key, .. } = &mut history.operations[16].call {
+            *key = "other".into();
+        }
+    };
+    assert_eq!(broken_by(another_key), [Rule::Recording]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ const CASES_MAX: usize = 10;
 /// A promise of the server, or of whoever recorded the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
-    /// The record itself must be usable: no two identities share a store.
+    /// The record itself must be usable: no two identities share store and product.
     Recording,
     /// Offsets of the feed are dense.
     Dense,

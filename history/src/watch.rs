@@ -73,12 +73,3 @@ fn check_more(history: &History, poll: &Poll, report: &mut Report) {
         });
     }
 }
-
-impl Poll {
-    /// The offset after this page.
-    pub(crate) fn next(&self) -> u64 {
-        self.events
-            .last()
-            .map_or(self.offset, |event| event.offset + 1)
-    }
-}

@@ -2,14 +2,16 @@
 //!
 //! `server` starts and stops the binary, `http` moves the bytes, `expect` knows the shapes of answers, `client` sends
 //! what a store or an administrator sends, `mirror` is a store that keeps a copy of the catalogue, `load` is many
-//! stores at once. The other modules are tests, by behaviour. Each test has a server, ports and a directory of its own.
+//! stores at once, `recorder` and `workload` keep a record of everything said, for `history` to judge. The other modules are tests, by behaviour. Each test has a server, ports and a directory of its own.
 
 mod client;
 mod expect;
 mod http;
 mod load;
 mod mirror;
+mod recorder;
 mod server;
+mod workload;
 
 mod bad_input;
 mod conservation;
@@ -17,6 +19,7 @@ mod crash;
 mod errors;
 mod events;
 mod idempotency;
+mod kill_loop;
 mod lifecycle;
 mod products;
 mod snapshots;

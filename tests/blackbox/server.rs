@@ -115,7 +115,8 @@ impl Builder {
         finished
     }
 
-    fn spawn(&self) -> Server {
+    /// Starts the server without waiting for it.
+    pub fn spawn(&self) -> Server {
         let (port, metrics_port) = (free_port(), free_port());
         let (stdout, stderr) = (self.log_path("stdout"), self.log_path("stderr"));
         let process = self
@@ -362,6 +363,11 @@ pub struct Random(u64);
 impl Random {
     pub fn new(seed: u64) -> Self {
         Self(seed)
+    }
+
+    /// Seeded differently in each run.
+    pub fn from_chance() -> Self {
+        Self::new(entropy())
     }
 
     pub fn draw(&mut self) -> u64 {
