@@ -250,15 +250,32 @@ impl Server {
     /// Waits for the end of a server that was told to stop: status 0, in time.
     #[track_caller]
     pub fn wait(mut self) -> Builder {
-        let status = wait_for_exit(&mut self.process, STOP_LIMIT);
-        let status =
-            status.unwrap_or_else(|| panic!("still running {STOP_LIMIT:?} after the signal"));
+        let status = self.exit_status();
         assert_eq!(
             status.code(),
             Some(0),
             "a stop by signal ends with status 0, not {status}"
         );
         self.builder.clone()
+    }
+
+    /// SIGTERM to a server whose journal failed: it ends in time, with a status that says so.
+    #[track_caller]
+    pub fn stop_failed(mut self) -> Builder {
+        self.signal(Signal::TERM);
+        let status = self.exit_status();
+        assert_eq!(
+            status.code(),
+            Some(1),
+            "a stop after a failure ends with status 1, not {status}"
+        );
+        self.builder.clone()
+    }
+
+    #[track_caller]
+    fn exit_status(&mut self) -> ExitStatus {
+        let status = wait_for_exit(&mut self.process, STOP_LIMIT);
+        status.unwrap_or_else(|| panic!("still running {STOP_LIMIT:?} after the signal"))
     }
 
     /// SIGKILL: what the server had not made durable is lost.

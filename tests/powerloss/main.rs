@@ -1,0 +1,25 @@
+//! The real server on a disk that fails: it loses power, refuses writes and syncs, or fills up.
+//!
+//! `on_disk` puts a server on a faulty disk. The other modules are tests, by what happens to the disk. How a server is
+//! started and asked is shared with the black-box tests, which use more of it.
+//!
+//! These tests mount file systems: they need /dev/fuse, and root or the program fusermount3.
+
+#[allow(dead_code)]
+#[path = "../blackbox/client.rs"]
+mod client;
+#[allow(dead_code)]
+#[path = "../blackbox/expect.rs"]
+mod expect;
+#[allow(dead_code)]
+#[path = "../blackbox/http.rs"]
+mod http;
+#[allow(dead_code)]
+#[path = "../blackbox/server.rs"]
+mod server;
+
+mod on_disk;
+mod stock;
+
+mod failing_disk;
+mod full_disk;

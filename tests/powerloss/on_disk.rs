@@ -1,0 +1,33 @@
+//! A server whose files lie on a disk of the test's own.
+
+use std::fs;
+use std::path::Path;
+
+use faulty_disk::Disk;
+
+use crate::server::{Builder, eventually};
+
+/// A disk of its own for a test.
+#[track_caller]
+pub fn mount(seed: u64) -> Disk {
+    Disk::mount(seed).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A server that keeps its files in `directory`; its logs stay elsewhere.
+pub fn server_in(directory: &Path) -> Builder {
+    let path = |name: &str| directory.join(name).display().to_string();
+    Builder::new()
+        .env("DATA_PATH", path("inventory.json"))
+        .env("EVENTS_FILE_PATH", path("events.json"))
+}
+
+/// Waits until the next segment lies ready in `directory`.
+#[track_caller]
+pub fn await_spare(directory: &Path) {
+    const SEGMENT_BYTES: u64 = 1 << 20;
+    let spare = directory.join("events.spare.json");
+    eventually("the spare was made", || {
+        let length = fs::metadata(&spare).ok()?.len();
+        (length == SEGMENT_BYTES).then_some(())
+    });
+}
