@@ -76,12 +76,21 @@ impl Builder {
     /// Starts the server and returns when it answers `GET /health` with 200.
     #[track_caller]
     pub fn start(&self) -> Server {
+        match self.try_start() {
+            Ok(server) => server,
+            Err(status) => panic!("the server stopped at its start: {status}"),
+        }
+    }
+
+    /// As `start`; returns how the server ended where it refused to start.
+    #[track_caller]
+    pub fn try_start(&self) -> Result<Server, ExitStatus> {
         for _ in 0..PORT_TRIES {
             let mut server = self.spawn();
             match server.wait_until_ready() {
-                Ok(()) => return server,
+                Ok(()) => return Ok(server),
                 Err(Early::PortTaken) => continue,
-                Err(Early::Stopped(status)) => panic!("the server stopped at its start: {status}"),
+                Err(Early::Stopped(status)) => return Err(status),
                 Err(Early::Silent) => panic!("the server was not ready within {READY_LIMIT:?}"),
             }
         }
