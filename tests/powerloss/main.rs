@@ -34,3 +34,4 @@ mod stock;
 mod failing_disk;
 mod full_disk;
 mod power;
+mod snapshots;

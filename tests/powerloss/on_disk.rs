@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
-use faulty_disk::Disk;
+use faulty_disk::{Disk, Fates};
+use rustix::process::Signal;
 
-use crate::server::{Builder, eventually};
+use crate::server::{Builder, Server, eventually};
 
 /// A disk of its own for a test.
 #[track_caller]
@@ -30,4 +33,15 @@ pub fn await_spare(directory: &Path) {
         let length = fs::metadata(&spare).ok()?.len();
         (length == SEGMENT_BYTES).then_some(())
     });
+}
+
+/// Ends a server by the loss of its power, and gives the disk its power back.
+pub fn lose_power(disk: &Disk, server: Server, seed: u64) -> Fates {
+    disk.freeze();
+    // Time for the server to say something that it should not.
+    thread::sleep(Duration::from_millis(5));
+    server.signal(Signal::KILL);
+    disk.cut_power();
+    server.kill();
+    disk.restore_power(seed)
 }

@@ -5,14 +5,12 @@
 //! threads of the server make of them differs each time.
 
 use std::env;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use faulty_disk::{Disk, Fates, Fault, Operation};
-use rustix::process::Signal;
 
-use crate::on_disk::{mount, server_in};
-use crate::server::{Builder, Random, Server};
+use crate::on_disk::{lose_power, mount, server_in};
+use crate::server::{Builder, Random};
 use crate::workload::Record;
 
 const ROUNDS: usize = 50;
@@ -160,17 +158,6 @@ fn arm_within(random: &mut Random, disk: &Disk, fault: fn(Operation) -> Fault, m
     };
     let nth = 1 + random.below(usual.min(most));
     disk.arm(fault(operation).on(name).nth(nth));
-}
-
-/// Ends a server by the loss of its power, and gives the disk its power back.
-fn lose_power(disk: &Disk, server: Server, seed: u64) -> Fates {
-    disk.freeze();
-    // Time for the server to say something that it should not.
-    thread::sleep(Duration::from_millis(5));
-    server.signal(Signal::KILL);
-    disk.cut_power();
-    server.kill();
-    disk.restore_power(seed)
 }
 
 /// Another number of shards and acceptors each time; segments and snapshots small, so that many are made.

@@ -1,10 +1,13 @@
 //! A product, `item`, whose stock is counted up one by one. The update that makes it n has the n-th key, so its answer
 //! says n, whether it takes effect now or did before.
 
+use std::io;
+
 use serde_json::Value;
 
-use crate::client::{Client, batch, item_any};
+use crate::client::{Client, UPDATES, batch, item_any};
 use crate::expect::assert_applied;
+use crate::http::Request;
 use crate::server::Server;
 
 const BATCH: u64 = 500;
@@ -110,28 +113,53 @@ impl Stock {
         self.add(1);
     }
 
-    /// Returns whether the server took all of it. Where it did not, the answers tell a part.
+    /// Adds 1 until the server does not answer any more.
+    pub fn add_until_gone(&mut self) {
+        while self.try_add_batch().is_ok() {}
+    }
+
+    /// Asserts of a server that was started anew that it holds all that was acknowledged, and at most what was sent.
+    /// Goes on from there: this asks for no key to be remembered.
+    #[track_caller]
+    pub fn assert_counted(&mut self, server: &Server) {
+        self.client = server.client();
+        let (stock, version) = self.client.state("item");
+        let possible = self.acknowledged..=self.sent;
+        assert!(possible.contains(&stock), "{stock} of {possible:?}");
+        assert_eq!(version, stock + 1);
+        self.acknowledged = stock;
+        self.sent = stock;
+        self.add(1);
+    }
+
+    #[track_caller]
     fn add_batch(&mut self) -> bool {
+        self.try_add_batch().expect("the server answers")
+    }
+
+    /// Returns whether the server took all of it. Where it did not, the answers tell a part.
+    fn try_add_batch(&mut self) -> io::Result<bool> {
         let numbers = self.acknowledged + 1..=self.acknowledged + BATCH;
         self.sent = *numbers.end();
         let items: Vec<Value> = numbers
             .map(|number| item_any("item", 1, &key(number)))
             .collect();
-        let reply = self.client.send_update(&batch(&items));
+        let request = Request::new("POST", UPDATES).json(&batch(&items));
+        let reply = self.client.try_send(&request)?;
         if reply.status == 503 {
             reply.problem(503, "storage_failed");
-            return false;
+            return Ok(false);
         }
         let answer = reply.expect(200).json();
         for result in answer["results"].as_array().expect("a list of results") {
             if result["applied"] == false {
                 assert_eq!(result["errorType"], "storage_failed", "{result}");
-                return false;
+                return Ok(false);
             }
             self.acknowledged += 1;
             assert_applied(result, self.acknowledged, self.acknowledged + 1);
         }
-        true
+        Ok(true)
     }
 }
 
