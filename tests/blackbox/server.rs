@@ -258,33 +258,22 @@ impl Server {
 
     /// Waits for the end of a server that was told to stop: status 0, in time.
     #[track_caller]
-    pub fn wait(mut self) -> Builder {
-        let status = self.exit_status();
-        assert_eq!(
-            status.code(),
-            Some(0),
-            "a stop by signal ends with status 0, not {status}"
-        );
-        self.builder.clone()
+    pub fn wait(self) -> Builder {
+        self.wait_for_status(0)
     }
 
-    /// SIGTERM to a server whose journal failed: it ends in time, with a status that says so.
+    /// Waits for the end of a server that was told to stop: this status, in time.
     #[track_caller]
-    pub fn stop_failed(mut self) -> Builder {
-        self.signal(Signal::TERM);
-        let status = self.exit_status();
-        assert_eq!(
-            status.code(),
-            Some(1),
-            "a stop after a failure ends with status 1, not {status}"
-        );
-        self.builder.clone()
-    }
-
-    #[track_caller]
-    fn exit_status(&mut self) -> ExitStatus {
+    pub fn wait_for_status(mut self, expected: i32) -> Builder {
         let status = wait_for_exit(&mut self.process, STOP_LIMIT);
-        status.unwrap_or_else(|| panic!("still running {STOP_LIMIT:?} after the signal"))
+        let status =
+            status.unwrap_or_else(|| panic!("still running {STOP_LIMIT:?} after the signal"));
+        assert_eq!(
+            status.code(),
+            Some(expected),
+            "a stop by signal ends with status {expected}, not {status}"
+        );
+        self.builder.clone()
     }
 
     /// SIGKILL: what the server had not made durable is lost.

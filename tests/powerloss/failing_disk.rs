@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use faulty_disk::{Disk, Fault, Operation};
 
-use crate::on_disk::{await_spare, mount, server_in};
+use crate::on_disk::{await_spare, mount, server_in, stop_failed};
 use crate::server::{Builder, Server};
 use crate::stock::Stock;
 
@@ -49,7 +49,7 @@ fn a_failed_sync_is_never_tried_again_and_nothing_acknowledged_is_lost() {
         };
         let before = touched(&disk);
         stock.assert_storage_failed();
-        let builder = server.stop_failed();
+        let builder = stop_failed(server);
         assert_eq!(touched(&disk), before, "syncs and writes after the failure");
         stock.assert_nothing_lost(&restart(seed, &disk, &builder));
     }
@@ -63,7 +63,7 @@ fn a_failed_write_is_never_tried_again_and_nothing_acknowledged_is_lost() {
         stock.add_in_vain();
         let written = disk.count(Operation::Write, ACTIVE);
         stock.assert_storage_failed();
-        let builder = server.stop_failed();
+        let builder = stop_failed(server);
         assert_eq!(disk.count(Operation::Write, ACTIVE), written);
         stock.assert_nothing_lost(&restart(seed, &disk, &builder));
     }
@@ -84,7 +84,7 @@ fn a_rotation_that_fails_at_any_step_fails_the_journal_and_loses_nothing() {
         disk.arm(step);
         stock.add_until_storage_fails();
         stock.assert_storage_failed();
-        let builder = server.stop_failed();
+        let builder = stop_failed(server);
         stock.assert_nothing_lost(&restart(seed, &disk, &builder));
     }
 }

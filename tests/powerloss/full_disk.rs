@@ -6,7 +6,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
-use crate::on_disk::{self, await_spare, server_in};
+use crate::on_disk::{self, await_spare, server_in, stop_failed};
 use crate::server::Builder;
 use crate::stock::Stock;
 
@@ -25,7 +25,7 @@ fn a_full_disk_fails_the_journal_and_loses_nothing_and_room_and_a_restart_mend_i
     disk.set_capacity(Some(disk.used()));
     stock.add_until_storage_fails();
     stock.assert_storage_failed();
-    let builder = server.stop_failed();
+    let builder = stop_failed(server);
     disk.set_capacity(None);
     let server = builder.start();
     stock.assert_nothing_lost(&server);
@@ -112,7 +112,7 @@ fn a_small_file_system_of_the_kernel_fills_up_without_loss() {
     let mut stock = Stock::create(&server);
     stock.add_until_storage_fails();
     stock.assert_storage_failed();
-    let builder = server.stop_failed();
+    let builder = stop_failed(server);
     disk.grow(64 * MIB);
     let server = builder.start();
     stock.assert_nothing_lost(&server);

@@ -45,3 +45,10 @@ pub fn lose_power(disk: &Disk, server: Server, seed: u64) -> Fates {
     server.kill();
     disk.restore_power(seed)
 }
+
+/// Stops a server whose journal failed: it ends in time, with a status that says so.
+#[track_caller]
+pub fn stop_failed(server: Server) -> Builder {
+    server.signal(Signal::TERM);
+    server.wait_for_status(1)
+}
