@@ -18,6 +18,7 @@ mod conservation;
 mod crash;
 mod errors;
 mod events;
+mod faults;
 mod idempotency;
 mod kill_loop;
 mod lifecycle;
