@@ -6,4 +6,5 @@
 mod clock;
 mod damage;
 mod directory;
+mod storage;
 mod torn_tail;

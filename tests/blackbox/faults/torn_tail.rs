@@ -72,7 +72,7 @@ impl Whole {
     fn assert_survives(&self, cut: usize) {
         let builder = Builder::new().shards(1).acceptors(1);
         let mut torn = self.journal[..cut].to_vec();
-        if cut % 2 == 0 {
+        if cut.is_multiple_of(2) {
             torn.resize(self.journal.len(), b'\n');
         }
         fs::write(builder.data_path(), &self.snapshot).expect("a file can be written");
