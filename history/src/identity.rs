@@ -65,7 +65,8 @@ fn check_at_most_once(history: &History, effects: &Effects, report: &mut Report)
 }
 
 /// An operation that began after its identity was known to have taken effect, and that was judged afresh all the same,
-/// must have come after the identity's time. A later event of the product gives the time by which it was judged.
+/// must have come after the identity's time. A later event of the product gives the time by which it was judged; that is
+/// true as long as no restart finds the clock further back than the identity's time is long.
 fn check_remembered(
     history: &History,
     timeline: &Timeline,

@@ -1,5 +1,5 @@
 //! Stores, administrators, readers and followers at work on one server until it is gone, and the record of all of it,
-//! over as many servers as run on the directory.
+//! over as many servers as run on the directory. What ends a server is the caller's: a signal, a fault, a loss of power.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
