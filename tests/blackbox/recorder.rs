@@ -1,5 +1,6 @@
 //! One client that records what it asks and what it is told, in the terms of the crate `history`.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Instant, UNIX_EPOCH};
@@ -162,7 +163,7 @@ pub fn nanoseconds_since(clock: Instant) -> u64 {
 }
 
 /// The products of a list, by id.
-pub fn states(products: &Value) -> std::collections::BTreeMap<String, State> {
+pub fn states(products: &Value) -> BTreeMap<String, State> {
     let list = products.as_array().expect("a list of products");
     list.iter()
         .map(|product| (text(product, "productId"), state(product)))
