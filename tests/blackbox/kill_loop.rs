@@ -1,7 +1,8 @@
 //! Killed again and again in one directory, while everybody works: everything that was said in all that time is judged
 //! against what is there at the end.
 //!
-//! `KILL_LOOP_ROUNDS` is how often (50 unless set), `KILL_LOOP_SEED` repeats the choices of an earlier run.
+//! `KILL_LOOP_ROUNDS` is how often (50 unless set), `KILL_LOOP_SEED` repeats the choices of an earlier run. The journal grows
+//! with every round and each start reads all of it, so that a long run wants `--release`.
 
 use std::env;
 use std::thread;
@@ -29,7 +30,9 @@ fn nothing_is_lost_and_nothing_is_twice_however_often_the_server_is_killed() {
     for round in 1..=rounds {
         one_round(&mut random, &directory, &mut record);
         if round % ROUNDS_UNTIL_VERIFIED == 0 {
-            verify(&settings(&mut random, &directory).start(), &mut record);
+            let server = settings(&mut random, &directory).start();
+            let summary = verify(&server, &mut record);
+            eprintln!("{round} rounds, {:.0?}: {summary}", begun.elapsed());
         }
     }
     let last = settings(&mut random, &directory).start();
