@@ -23,6 +23,7 @@ mod idempotency;
 mod kill_loop;
 mod lifecycle;
 mod products;
+mod recovering;
 mod snapshots;
 mod topologies;
 mod updates;
