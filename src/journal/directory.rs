@@ -183,12 +183,20 @@ pub fn check_direct_io(path: &Path) -> io::Result<()> {
 }
 
 /// Makes a segment of `size` bytes of newlines at `path`, on disk with its name when this returns, so that
-/// writing to it later changes no metadata.
-pub fn make_segment(disk: &dyn Disk, path: &Path, size: u64) -> io::Result<()> {
+/// writing to it later changes no metadata. Gives up between two pieces when `is_wanted` says so.
+pub fn make_segment(
+    disk: &dyn Disk,
+    path: &Path,
+    size: u64,
+    is_wanted: impl Fn() -> bool,
+) -> io::Result<()> {
     let file = disk.open(path, Open::Create)?;
     let piece = vec![b'\n'; (FILL_PIECE as u64).min(size) as usize];
     let mut position = 0;
     while position < size {
+        if !is_wanted() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         let length = (size - position).min(FILL_PIECE as u64);
         file.write_at(position, &piece[..length as usize])?;
         file.sync()?;

@@ -353,7 +353,7 @@ fn read_snapshot(
 }
 
 fn new_active(files: &Files, size: u64, first_offset: u64) -> Result<Tail, RecoverError> {
-    directory::make_segment(&*files.disk, &files.active, size)
+    directory::make_segment(&*files.disk, &files.active, size, || true)
         .map_err(|error| file_error(&files.active, error))?;
     Ok(Tail {
         first_offset,

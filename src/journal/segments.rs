@@ -7,6 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use shards::Timestamp;
 
@@ -102,7 +104,7 @@ pub struct Segments {
     active: Box<dyn DirectFile>,
     tail: Tail,
     extent: Rc<Extent>,
-    spare: Rc<Spare>,
+    spare: ForMe,
     since_sync: Uptime,
     dirty: bool,
 }
@@ -111,6 +113,8 @@ pub struct Segments {
 struct Spare {
     state: RefCell<SpareState>,
     changed: Notify,
+    /// Nobody will use it: preparing it may end, and with it the executor.
+    unwanted: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -132,7 +136,7 @@ impl Segments {
     ) -> io::Result<Segments> {
         let active = files.disk.open_direct(&files.active).await?;
         let segments = Segments {
-            spare: Rc::default(),
+            spare: ForMe(Rc::default()),
             files,
             segment_bytes,
             sync,
@@ -236,7 +240,7 @@ impl Segments {
     async fn spare_ready(&self) -> io::Result<()> {
         let mut retried = false;
         loop {
-            match self.spare.state.replace(SpareState::Preparing) {
+            match self.spare.0.state.replace(SpareState::Preparing) {
                 SpareState::Ready => return Ok(()),
                 SpareState::Failed(error) if retried => return Err(error),
                 SpareState::Failed(_) => {
@@ -245,15 +249,18 @@ impl Segments {
                 }
                 SpareState::Preparing => {}
             }
-            self.spare.changed.wait().await;
+            self.spare.0.changed.wait().await;
         }
     }
 
     fn prepare_spare(&self) {
-        let (spare, files, size) = (self.spare.clone(), self.files.clone(), self.segment_bytes);
+        let (spare, files, size) = (self.spare.0.clone(), self.files.clone(), self.segment_bytes);
         spare.state.replace(SpareState::Preparing);
         executor::spawn(async move {
-            let make = move || directory::make_segment(&*files.disk, &files.spare(), size);
+            let unwanted = spare.unwanted.clone();
+            let is_wanted = move || !unwanted.load(Ordering::Relaxed);
+            let make =
+                move || directory::make_segment(&*files.disk, &files.spare(), size, is_wanted);
             let made = executor::blocking(make).await;
             spare.state.replace(match made {
                 Ok(()) => SpareState::Ready,
@@ -261,6 +268,15 @@ impl Segments {
             });
             spare.changed.ring();
         });
+    }
+}
+
+/// The one that the spare is made for.
+struct ForMe(Rc<Spare>);
+
+impl Drop for ForMe {
+    fn drop(&mut self) {
+        self.0.unwanted.store(true, Ordering::Relaxed);
     }
 }
 

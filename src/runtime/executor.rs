@@ -4,7 +4,7 @@
 //! that bounds such a stall; task queues with a latency target hang, so there are none; spawning takes a lock
 //! shared by the whole process, so it is done per connection and never per request.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::rc::Rc;
@@ -62,7 +62,10 @@ impl Executor {
                 };
                 // Only gone if the starting thread is.
                 let _ = started.send(());
-                executor.run(async move { main().await });
+                executor.run(async move {
+                    main().await;
+                    blocking_is_done().await;
+                });
                 Ok(())
             })?;
         // An executor that could not be made has dropped its end; its thread says why.
@@ -129,6 +132,11 @@ pub async fn sleep(duration: Duration) {
     glommio::timer::sleep(duration).await;
 }
 
+thread_local! {
+    /// How many pieces of work this executor has given to its blocking thread and not heard of again.
+    static BLOCKING: Cell<usize> = const { Cell::new(0) };
+}
+
 /// Runs `work` on the executor's blocking thread.
 pub async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
     #[cfg(feature = "simulation")]
@@ -138,7 +146,17 @@ pub async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'stat
         host.blocking(Box::new(send)).await;
         return receiver.recv().expect("the host has run the work");
     }
-    glommio::executor().spawn_blocking(work).await
+    BLOCKING.set(BLOCKING.get() + 1);
+    let result = glommio::executor().spawn_blocking(work).await;
+    BLOCKING.set(BLOCKING.get() - 1);
+    result
+}
+
+/// Waits for what is on the blocking thread: it panics if it finds the executor gone.
+async fn blocking_is_done() {
+    while BLOCKING.get() > 0 {
+        sleep(HEARTBEAT).await;
+    }
 }
 
 /// A bell between tasks of one executor: [`Notify::wait`] returns after the next [`Notify::ring`].
