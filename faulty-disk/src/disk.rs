@@ -92,10 +92,11 @@ impl Disk {
         self.shared.count(operation, name_part)
     }
 
-    /// How long each sync takes before it has its effect. On a disk without delay, power is hardly ever lost between
-    /// a write and its sync.
-    pub fn set_sync_time(&self, sync_time: Duration) {
-        self.shared.set_sync_time(sync_time);
+    /// How long a sync takes, before it has its effect, of files and directories whose name contains `name_part` (the
+    /// root has an empty name). On a disk without delay, power is hardly ever lost between a write and its sync, and
+    /// one file's sync never overtakes another's.
+    pub fn set_sync_time(&self, name_part: &str, sync_time: Duration) {
+        self.shared.set_sync_time(name_part, sync_time);
     }
 
     /// How many bytes all files may have together before growing is `ENOSPC`.

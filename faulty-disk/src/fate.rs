@@ -39,9 +39,9 @@ impl Mood {
             Mood::AllKept => Fate::Kept,
             Mood::AllDropped => Fate::Dropped,
             Mood::Mixed => match random.below(8) {
-                0..=2 => Fate::Kept,
-                3..=4 => Fate::Dropped,
-                5..=6 => Fate::Torn,
+                0..=1 => Fate::Kept,
+                2..=3 => Fate::Dropped,
+                4..=5 => Fate::Torn,
                 _ => Fate::Flipped,
             },
         }

@@ -122,7 +122,7 @@ impl Change {
             }
             (Fate::Flipped, Change::Write { position, bytes }) if !bytes.is_empty() => {
                 let mut damaged = bytes.clone();
-                damaged[random.below(bytes.len())] ^= 1 << random.below(8);
+                damaged[any_changed(target, *position, bytes, random)] ^= 1 << random.below(8);
                 put(target, *position, &damaged);
             }
             _ => {
@@ -141,6 +141,16 @@ fn put(target: &mut Vec<u8>, position: usize, bytes: &[u8]) {
         target.resize(end, 0);
     }
     target[position..end].copy_from_slice(bytes);
+}
+
+/// Where to damage a write: in a byte that it changes, where there is one.
+fn any_changed(target: &[u8], position: usize, bytes: &[u8], random: &mut Random) -> usize {
+    let is_changed = |at: &usize| target.get(position + at) != Some(&bytes[*at]);
+    let changed: Vec<usize> = (0..bytes.len()).filter(is_changed).collect();
+    match changed.is_empty() {
+        true => random.below(bytes.len()),
+        false => changed[random.below(changed.len())],
+    }
 }
 
 /// The parts of a write that fall into different sectors, each with its position.

@@ -71,7 +71,7 @@ impl Mounted {
     }
 
     fn sync_file(&self, inode: INodeNo) -> Result<()> {
-        self.shared.spend_sync_time();
+        self.shared.spend_sync_time(inode.0);
         self.shared.perform_or(
             Operation::SyncFile,
             Target::Inode(inode.0),
@@ -81,7 +81,7 @@ impl Mounted {
     }
 
     fn sync_directory(&self, inode: INodeNo) -> Result<()> {
-        self.shared.spend_sync_time();
+        self.shared.spend_sync_time(inode.0);
         let target = Target::Inode(inode.0);
         self.shared
             .perform(Operation::SyncDirectory, target, |volume| {

@@ -29,7 +29,8 @@ struct State {
     cuts: u64,
     faults: Vec<Fault>,
     counts: BTreeMap<(Operation, String), u64>,
-    sync_time: Duration,
+    /// By part of a file's name; the latest that fits counts.
+    sync_times: Vec<(String, Duration)>,
     random: Random,
 }
 
@@ -57,7 +58,7 @@ impl Shared {
             cuts: 0,
             faults: Vec::new(),
             counts: BTreeMap::new(),
-            sync_time: Duration::ZERO,
+            sync_times: Vec::new(),
             random: Random::new(seed),
         };
         Self {
@@ -102,8 +103,8 @@ impl Shared {
     }
 
     /// The time that a sync takes before it has its effect.
-    pub(crate) fn spend_sync_time(&self) {
-        let sync_time = self.lock().sync_time;
+    pub(crate) fn spend_sync_time(&self, inode: Inode) {
+        let sync_time = self.lock().sync_time(inode);
         thread::sleep(sync_time);
     }
 
@@ -154,8 +155,9 @@ impl Shared {
         of_kind.map(|(_, count)| count).sum()
     }
 
-    pub(crate) fn set_sync_time(&self, sync_time: Duration) {
-        self.lock().sync_time = sync_time;
+    pub(crate) fn set_sync_time(&self, name_part: &str, sync_time: Duration) {
+        let mut state = self.lock();
+        state.sync_times.push((name_part.to_owned(), sync_time));
     }
 
     pub(crate) fn set_capacity(&self, capacity: Option<u64>) {
@@ -192,6 +194,13 @@ impl Shared {
 }
 
 impl State {
+    fn sync_time(&self, inode: Inode) -> Duration {
+        let name = self.volume.name_of(inode);
+        let mut latest_first = self.sync_times.iter().rev();
+        let found = latest_first.find(|(part, _)| name.contains(part));
+        found.map_or(Duration::ZERO, |(_, sync_time)| *sync_time)
+    }
+
     /// Counts an operation, and says what it meets.
     fn meet(&mut self, operation: Operation, target: Target<'_>) -> Option<Effect> {
         let name = match target {

@@ -49,7 +49,7 @@ fn room_that_comes_back_before_the_segment_is_needed_is_found() {
 }
 
 #[test]
-fn a_start_on_a_full_disk_says_so_or_serves_and_loses_nothing() {
+fn a_start_on_a_full_disk_serves_and_loses_nothing() {
     let disk = on_disk::mount(1);
     let server = server_on(disk.path()).start();
     let mut stock = Stock::create(&server);

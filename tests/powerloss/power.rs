@@ -50,10 +50,10 @@ fn nothing_is_lost_and_nothing_is_twice_however_often_power_is_lost() {
         "{rounds} rounds in {:.0?}: {operations} operations, {events} events: nothing lost, nothing twice ({fates})",
         begun.elapsed()
     );
-    let untried = fates.dropped == 0 || fates.torn == 0 || fates.names_dropped == 0;
+    let lost = fates.dropped + fates.torn + fates.flipped + fates.names_dropped;
     assert!(
-        !untried || rounds < ROUNDS,
-        "the disk hardly lost anything: {fates}"
+        lost > 0 || rounds < ROUNDS,
+        "the disk never lost anything: {fates}"
     );
 }
 
@@ -90,7 +90,9 @@ struct Machine {
 impl Machine {
     fn new(random: &mut Random, journal_sync: &'static str) -> Self {
         let disk = mount(random.draw());
-        disk.set_sync_time(Duration::from_micros(random.below(5000) as u64));
+        for name in ["", "events.json"] {
+            disk.set_sync_time(name, Duration::from_micros(random.below(5000) as u64));
+        }
         let logs = Builder::new();
         let first = settings(random, &disk, &logs, journal_sync).start();
         let record = Record::begin(&mut first.client(), TTL);

@@ -40,6 +40,8 @@ fn no_step_of_a_snapshot_or_of_the_removal_of_segments_loses_anything() {
         Fault::freeze(Operation::SyncDirectory).nth(5),
     ];
     let disk = mount(1);
+    // So that a snapshot could be done while the changes that it shows are still on their way to the journal.
+    disk.set_sync_time("events.json", Duration::from_millis(5));
     let builder = server_on(&disk);
     let mut server = builder.start();
     let mut stock = Stock::create(&server);
