@@ -497,16 +497,22 @@ impl Replay<'_> {
         let first = lines
             .next_line()
             .map_err(|error| file_error(path, error))?
-            .and_then(|(at, line)| Some((at, Line::read(line).ok()?.offset)));
+            .and_then(|(at, line)| Some((at, Line::read(line).ok()?)));
         let expected = self.next_offset.unwrap_or(self.covered_to);
+        // What was on disk before a line that stands here was in a segment. Otherwise it may be the rest of a group
+        // that was torn, and of which nothing was acknowledged.
+        let follows_missing =
+            |at: u64, line: &Line| line.offset > expected && (at == 0 || line.batch > expected);
         match (self.next_offset, first) {
             // The first line stands where the first group was written, so nothing before it was torn: what is
             // missing was in a segment that is closed, or gone.
-            (Some(next), Some((0, offset))) if offset > next => {
-                Err(missing(path, expected, offset))
+            (Some(next), Some((0, line))) if line.offset > next => {
+                Err(missing(path, expected, line.offset))
             }
-            (None, Some((_, offset))) if offset > expected => Err(missing(path, expected, offset)),
-            (None, Some((_, offset))) => Ok(offset),
+            (None, Some((at, line))) if follows_missing(at, &line) => {
+                Err(missing(path, expected, line.offset))
+            }
+            (None, Some((_, line))) => Ok(line.offset.min(expected)),
             _ => Ok(expected),
         }
     }

@@ -71,10 +71,9 @@ fn a_lost_line_or_group_before_the_last_group_is_refused() {
             _ => all[lost.start].start,
         };
         let about = format!("lines {lost:?} overwritten with {fill}");
-        // Where the first line is lost, its place is known only by the offset that the snapshot ends at.
-        if lost.start == 0 {
-            let first = lost.end as u64;
-            journal.check_missing(&active, 0, first, &about);
+        // Where the first group is lost, the first line that is there tells that more was on disk before it.
+        if lost == (0..3) {
+            journal.check_missing(&active, 0, 3, &about);
         } else {
             journal.check_damaged(&active, at, lost.start as u64, &about);
         }

@@ -72,6 +72,20 @@ fn the_first_group_of_all_may_be_torn() {
 }
 
 #[test]
+fn the_first_group_of_all_may_lose_its_first_lines_and_keep_the_others_whole() {
+    let mut journal = Journal::new();
+    journal.group(&[Create("a", 1), Add("a", "a-1", 1), Add("a", "a-2", 1)]);
+    let (files, whole) = (journal.files(), journal.active());
+    for lost in 1..=2 {
+        let mut bytes = whole.clone();
+        bytes[..lines(&whole)[lost].start].fill(b'\n');
+        journal.write_active(&bytes);
+        journal.check_torn(0, &format!("{lost} lines lost"));
+        journal.put_back(&files);
+    }
+}
+
+#[test]
 fn the_first_group_behind_a_full_segment_may_be_torn() {
     let mut journal = three_groups();
     journal.rotate();
