@@ -602,12 +602,14 @@ impl Replay<'_> {
             if later.batch > expected {
                 return damaged("and later changes were written after it was on disk");
             }
-            if later.offset <= expected {
-                return damaged("and what should be there comes after it");
+            // Written when all before the damage was on disk, so what is damaged is the padding there.
+            let follows = later.offset == expected || is_in_padding(at, valid_end);
+            if later.batch == expected && follows {
+                return damaged("in the padding behind a group that was on disk");
             }
-        }
-        if is_in_padding(at, valid_end) && torn.end > valid_end.next_multiple_of(BLOCK as u64) {
-            return damaged("in the padding behind a group that is followed by another");
+            if later.offset < expected {
+                return damaged("and what comes after it is there already");
+            }
         }
         Ok(Scan {
             valid_end,

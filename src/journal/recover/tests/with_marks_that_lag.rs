@@ -45,3 +45,24 @@ fn a_whole_group_lost_behind_the_last_synced_offset_takes_the_later_ones_with_it
     journal.write_active(&bytes);
     journal.check_torn(4, "the third group lost");
 }
+
+#[test]
+fn a_bit_flipped_in_padding_that_was_not_synced_takes_the_later_groups_with_it() {
+    for (group, kept) in [(3, 6), (4, 8)] {
+        let journal = lagging();
+        let mut bytes = journal.active();
+        bytes[group * BLOCK - 10] ^= 1;
+        journal.write_active(&bytes);
+        journal.check_torn(kept, &format!("behind group {group}"));
+    }
+}
+
+#[test]
+fn a_bit_flipped_in_padding_that_was_synced_is_refused() {
+    let journal = lagging();
+    let active = journal.paths.active.clone();
+    let mut bytes = journal.active();
+    bytes[BLOCK - 10] ^= 1;
+    journal.write_active(&bytes);
+    journal.check_damaged(&active, BLOCK - 10, 2, "behind the first group");
+}
