@@ -246,8 +246,9 @@ impl Found {
         self.has_active || !self.full.is_empty()
     }
 
-    /// Compares with what the snapshot lists: what it lists must be there; what it covers and does not list was about
-    /// to be removed when the server stopped.
+    /// Compares with what the snapshot lists: what it lists must be there; what is older than it keeps was about to be
+    /// removed when the server stopped. All else is read: the segment that was active when the snapshot was made is not
+    /// listed, and may have been closed since without a further change.
     fn kept(
         &self,
         files: &Files,
@@ -265,12 +266,11 @@ impl Found {
             }
         }
         let mut full = Vec::new();
-        for (i, &first_offset) in self.full.iter().enumerate() {
+        for &first_offset in &self.full {
             let known = listed.iter().find(|s| s.first_offset == first_offset);
-            let is_covered = self.ends_by(i, coverage.next_offset);
             match known {
                 Some(segment) => full.push(*segment),
-                None if coverage.segments.is_some() && is_covered => {}
+                None if first_offset < coverage.kept_from => {}
                 None => full.push(FullSegment {
                     first_offset,
                     latest_at: Timestamp(u64::MAX),
@@ -283,11 +283,6 @@ impl Found {
             skipped,
             covered_to: coverage.next_offset,
         })
-    }
-
-    /// Whether the full segment `i` ends at `offset` or before, as far as names tell.
-    fn ends_by(&self, i: usize, offset: u64) -> bool {
-        self.full.get(i + 1).is_some_and(|end| *end <= offset)
     }
 }
 

@@ -7,13 +7,14 @@
 //! },"tombstones":{
 //! "PROD-007":12,...
 //! },"metadata":{"formatVersion":1,"productCount":100,"lastOffset":1286,"endOffset":1290,
-//!               "segments":[{"firstOffset":0,"latestTimestamp":"..."},...],"crc32c":"9ae0daaf"}}
-//!                                                      of all bytes before `,"crc32c"` ┘
+//!               "keptFrom":0,"segments":[{"firstOffset":0,"latestTimestamp":"..."},...],"crc32c":"9ae0daaf"}}
+//!                                                                   of all bytes before `,"crc32c"` ┘
 //! ```
 //!
 //! It is made while changes go on. It holds every change up to `lastOffset`, and may hold later ones, all below
-//! `endOffset`: each id as it was when its turn came. `segments` are the full segments that it covers and that are
-//! kept nevertheless, each with the time of its latest change; one that is covered and not listed may go.
+//! `endOffset`: each id as it was when its turn came. The journal is kept from `keptFrom` on; a segment that begins
+//! before may go. `segments` are the full segments from there on that it covers, each with the time of its latest
+//! change. The segment that was active is not among them, also if it holds nothing that is not covered.
 //!
 //! A catalogue to start from has the same form without `tombstones` and with less `metadata`, or none.
 
@@ -59,6 +60,8 @@ pub struct Coverage {
     pub next_offset: u64,
     /// The first offset that it cannot hold; at least `next_offset`.
     pub end_offset: u64,
+    /// The first offset of the oldest segment that is kept.
+    pub kept_from: u64,
     /// The full segments below `next_offset` that are kept, oldest first. None where it says nothing of segments.
     pub segments: Option<Vec<FullSegment>>,
 }
@@ -117,6 +120,7 @@ struct MetadataJson {
     format_version: Option<u64>,
     last_offset: Option<u64>,
     end_offset: Option<u64>,
+    kept_from: Option<u64>,
     segments: Option<Vec<SegmentJson>>,
 }
 
@@ -243,10 +247,12 @@ fn coverage(metadata: MetadataJson) -> Result<Coverage, SnapshotError> {
     if end_offset < next_offset {
         return form(format!("endOffset {end_offset} is not above lastOffset"));
     }
+    let kept_from = metadata.kept_from.unwrap_or(0);
     let Some(listed) = metadata.segments else {
         return Ok(Coverage {
             next_offset,
             end_offset,
+            kept_from,
             segments: None,
         });
     };
@@ -264,6 +270,7 @@ fn coverage(metadata: MetadataJson) -> Result<Coverage, SnapshotError> {
     Ok(Coverage {
         next_offset,
         end_offset,
+        kept_from,
         segments: Some(segments),
     })
 }
@@ -434,6 +441,8 @@ fn encode_metadata(out: &mut Vec<u8>, product_count: u64, coverage: &Coverage) {
     }
     out.extend_from_slice(b",\"endOffset\":");
     encoding::integer(out, coverage.end_offset);
+    out.extend_from_slice(b",\"keptFrom\":");
+    encoding::integer(out, coverage.kept_from);
     let Some(segments) = &coverage.segments else {
         return;
     };
@@ -478,6 +487,7 @@ mod tests {
             coverage: Coverage {
                 next_offset: 12,
                 end_offset: 14,
+                kept_from: 3,
                 segments: Some(vec![FullSegment {
                     first_offset: 3,
                     latest_at: Timestamp(1_705_314_600_123),

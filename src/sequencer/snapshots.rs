@@ -216,6 +216,7 @@ async fn take(role: &Role, snapshots: &Snapshots) -> io::Result<Option<Made>> {
     let coverage = Coverage {
         next_offset: covered_to,
         end_offset,
+        kept_from,
         segments: Some(segments),
     };
     let bytes = executor::blocking(move || writer.publish(&coverage)).await?;

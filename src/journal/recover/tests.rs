@@ -239,6 +239,7 @@ impl Journal {
             coverage: Coverage {
                 next_offset: count as u64,
                 end_offset: count as u64,
+                kept_from: 0,
                 segments: None,
             },
         };
