@@ -65,14 +65,18 @@ fn one_round(random: &mut Random, directory: &Builder, record: &mut Record) {
     });
 }
 
-/// Another number of shards and acceptors each time; small segments, so that many fill up.
+/// Another number of shards and acceptors each time; small segments, so that many fill up; snapshots in between, or
+/// only at a stop; events that are read from memory, or from disk.
 fn settings(random: &mut Random, directory: &Builder) -> Builder {
+    let snapshot_mib = [1, 65_536][random.below(2)];
+    let events_in_memory = [100, 10_000_000][random.below(2)];
     Builder::new()
         .in_directory_of(directory)
         .shards(1 + random.below(4))
         .acceptors(1 + random.below(2))
         .env("JOURNAL_SEGMENT_MIB", 1)
-        .env("MAX_EVENTS_IN_QUEUE", 10_000_000)
+        .env("SNAPSHOT_JOURNAL_MIB", snapshot_mib)
+        .env("MAX_EVENTS_IN_QUEUE", events_in_memory)
         .env("IDEMPOTENCY_CACHE_TTL", "1h")
 }
 
