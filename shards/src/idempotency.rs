@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 
 use ahash::RandomState;
-use hashbrown::HashTable;
+use hashbrown::hash_table::{self, HashTable};
 
 use crate::{Identity, Receipt, Ticket, Timestamp};
 
@@ -100,11 +100,10 @@ impl Memory {
         let (entries, first) = (&self.entries, self.first_sequence);
         let at = |sequence: u64| &entries[(sequence - first) as usize];
         let same = |&s: &u64| at(s).hash == entry.hash && at(s).identity == entry.identity;
-        match self.table.find_mut(entry.hash, same) {
-            Some(slot) => *slot = sequence,
-            None => {
-                self.table
-                    .insert_unique(entry.hash, sequence, |&s| at(s).hash);
+        match self.table.entry(entry.hash, same, |&s| at(s).hash) {
+            hash_table::Entry::Occupied(mut slot) => *slot.get_mut() = sequence,
+            hash_table::Entry::Vacant(slot) => {
+                slot.insert(sequence);
             }
         }
         self.entries.push_back(entry);

@@ -171,14 +171,16 @@ pub fn recover(
     let found = Found::look(files)?;
     let snapshot = read_snapshot(files, settings.first_start, found.has_journal())?;
     let kept = found.kept(files, &snapshot.coverage, settings)?;
+    let covered_to = snapshot.coverage.next_offset;
     let mut replay = Replay {
         files,
         router: target.router,
         shards: target.shards,
         feed: target.feed,
         now: settings.now,
-        covered_to: snapshot.coverage.next_offset,
+        covered_to,
         shown_to: snapshot.coverage.end_offset,
+        in_memory_from: kept.in_memory_from,
         next_offset: None,
         latest_at: Timestamp(0),
         report: Report::default(),
@@ -211,7 +213,7 @@ pub fn recover(
         next_offset,
         tail,
         full,
-        covered_to: kept.covered_to,
+        covered_to,
         report,
     })
 }
@@ -226,7 +228,8 @@ struct Found {
 struct Kept {
     full: Vec<FullSegment>,
     skipped: usize,
-    covered_to: u64,
+    /// No earlier event will be among the latest that memory holds.
+    in_memory_from: u64,
 }
 
 impl Found {
@@ -277,30 +280,32 @@ impl Found {
                 }),
             }
         }
-        let skipped = skippable(&full, coverage, settings);
+        let last = full.last().map_or(0, |segment| segment.first_offset);
+        let journal_end_min = last.max(coverage.end_offset);
+        let in_memory_from = journal_end_min.saturating_sub(settings.events_in_memory as u64);
+        let skipped = skippable(&full, in_memory_from, coverage, settings);
         Ok(Kept {
             full,
             skipped,
-            covered_to: coverage.next_offset,
+            in_memory_from,
         })
     }
 }
 
 /// How many of the oldest segments hold nothing that a start needs: their changes are in the snapshot, their updates
 /// are forgotten, and there are later events enough to fill the memory.
-fn skippable(full: &[FullSegment], coverage: &Coverage, settings: &Settings) -> usize {
-    let Some(last) = full.last() else { return 0 };
-    let journal_end_min = last.first_offset.max(coverage.end_offset);
+fn skippable(
+    full: &[FullSegment],
+    in_memory_from: u64,
+    coverage: &Coverage,
+    settings: &Settings,
+) -> usize {
     let is_over = |pair: &[FullSegment]| {
         let end = pair[1].first_offset;
-        let in_memory = settings.events_in_memory as u64;
+        let forgotten_at = pair[0].latest_at.0;
         end <= coverage.next_offset
-            && end.saturating_add(in_memory) <= journal_end_min
-            && pair[0]
-                .latest_at
-                .0
-                .saturating_add(settings.idempotency_ttl_ms)
-                <= settings.now.0
+            && end <= in_memory_from
+            && forgotten_at.saturating_add(settings.idempotency_ttl_ms) <= settings.now.0
     };
     full.windows(2).take_while(|pair| is_over(pair)).count()
 }
@@ -383,6 +388,8 @@ struct Replay<'a> {
     covered_to: u64,
     /// Below this the snapshot may have the state already.
     shown_to: u64,
+    /// The feed takes no earlier event.
+    in_memory_from: u64,
     next_offset: Option<u64>,
     /// The time of the latest change in the segment being read.
     latest_at: Timestamp,
@@ -620,7 +627,9 @@ impl Replay<'_> {
         read: Line<'_>,
     ) -> Result<(), RecoverError> {
         let offset = read.offset;
-        self.feed.restore(offset, &line[..read.served_end]);
+        if offset >= self.in_memory_from {
+            self.feed.restore(offset, &line[..read.served_end]);
+        }
         self.latest_at = self.latest_at.max(read.at);
         let product = read.product.view();
         let shard = &mut self.shards[self.router.shard_of(product.id)];
