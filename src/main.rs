@@ -16,6 +16,8 @@ fn main() -> ExitCode {
         Command::Serve => server::serve(),
         Command::Plan => cli::plan(),
         Command::Check => cli::check(machine_checks()),
+        Command::Journal(command) => cli::journal(&command),
+        Command::Snapshot(command) => cli::snapshot(&command),
     }
 }
 

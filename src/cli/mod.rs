@@ -1,8 +1,13 @@
-//! The command line: which command to run, and the two commands that only look and print.
-//! All settings come from the environment; the command line has none, so that there is one place to look.
+//! The command line: which command to run, and all commands but serving.
+//! All settings come from the environment; the command line has none, so that there is one place to look. What it has
+//! besides commands says which part of the data to take, and where copies go to and come from.
 
+mod aside;
 mod check;
 mod help;
+mod journal;
+mod progress;
+mod snapshot;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -10,13 +15,17 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
+use crate::journal::directory::Files;
 use crate::plan::{Machine, Plan};
+use crate::server;
 
 pub use check::{CheckLine, check};
 pub use help::variables_help;
+pub use journal::{JournalCommand, journal};
+pub use snapshot::{SnapshotCommand, snapshot};
 
 /// What the process was asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Run the server.
     Serve,
@@ -24,6 +33,10 @@ pub enum Command {
     Plan,
     /// Check configuration and machine.
     Check,
+    /// Look at the journal.
+    Journal(JournalCommand),
+    /// Copy the state out or in.
+    Snapshot(SnapshotCommand),
 }
 
 #[derive(Parser)]
@@ -37,15 +50,21 @@ pub enum Command {
 )]
 struct Arguments {
     #[command(subcommand)]
-    command: Option<ReadOnly>,
+    command: Option<Tool>,
 }
 
-#[derive(Clone, Copy, Subcommand)]
-enum ReadOnly {
+#[derive(Subcommand)]
+enum Tool {
     /// Print which role would run on which CPU, and exit.
     Plan,
     /// Check configuration and machine without serving; exit with 1 if a check fails.
     Check,
+    /// Look at the journal in EVENTS_FILE_PATH, also while a server runs; nothing is changed.
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// Copy the state to a file or begin with the state of one; no server may run.
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
 }
 
 /// The command of this process's arguments. For `--help`, `--version` and arguments that make no sense it prints and exits.
@@ -67,6 +86,16 @@ pub fn plan() -> ExitCode {
 fn read_plan() -> Result<Plan, String> {
     let config = Config::from_env().map_err(|errors| errors.to_string())?;
     plan_of(&config).map_err(|error| error.to_string())
+}
+
+/// Where the server of this environment keeps its data, or why it keeps none.
+fn files() -> Result<Files, String> {
+    let config = Config::from_env().map_err(|errors| errors.to_string())?;
+    server::files(&config).ok_or_else(|| {
+        "ENABLE_JSON_PERSISTENCE=false: such a server keeps nothing on disk. Unset it to look at DATA_PATH and \
+         EVENTS_FILE_PATH."
+            .to_owned()
+    })
 }
 
 fn plan_of(config: &Config) -> Result<Plan, crate::plan::PlanError> {
@@ -91,8 +120,10 @@ impl Arguments {
     fn command(self) -> Command {
         match self.command {
             None => Command::Serve,
-            Some(ReadOnly::Plan) => Command::Plan,
-            Some(ReadOnly::Check) => Command::Check,
+            Some(Tool::Plan) => Command::Plan,
+            Some(Tool::Check) => Command::Check,
+            Some(Tool::Journal(command)) => Command::Journal(command),
+            Some(Tool::Snapshot(command)) => Command::Snapshot(command),
         }
     }
 }
@@ -120,6 +151,36 @@ mod tests {
         check(&["serve"], None);
         check(&["--port", "1"], None);
         check(&["plan", "check"], None);
+        check(&["journal"], None);
+        check(
+            &["journal", "verify"],
+            Some(Command::Journal(JournalCommand::Verify)),
+        );
+        let dump = |from, to| Some(Command::Journal(JournalCommand::Dump { from, to }));
+        check(&["journal", "dump"], dump(None, None));
+        check(
+            &["journal", "dump", "--from", "3", "--to", "9"],
+            dump(Some(3), Some(9)),
+        );
+        check(&["journal", "dump", "--from", "-3"], None);
+        check(&["snapshot", "export"], None);
+        let export = |force| SnapshotCommand::Export {
+            file: "a".into(),
+            force,
+        };
+        check(
+            &["snapshot", "export", "a"],
+            Some(Command::Snapshot(export(false))),
+        );
+        check(
+            &["snapshot", "export", "--force", "a"],
+            Some(Command::Snapshot(export(true))),
+        );
+        let import = SnapshotCommand::Import { file: "-".into() };
+        check(
+            &["snapshot", "import", "-"],
+            Some(Command::Snapshot(import)),
+        );
     }
 
     #[test]

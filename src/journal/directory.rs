@@ -17,7 +17,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::runtime::disk::{Disk, Open, SystemDisk};
 
-const LOCK_NAME: &str = ".central-inventory.lock";
+pub(super) const LOCK_NAME: &str = ".central-inventory.lock";
 /// Digits of the first offset in a segment's name: enough for any u64, so that names sort as offsets do.
 const OFFSET_DIGITS: usize = 20;
 /// A new segment is filled and synced in pieces of this size, so that a sync of the journal beside it never waits

@@ -92,7 +92,7 @@ pub fn read(files: &Files, path: &Path, wanted: &Wanted) -> Result<Events, Histo
 }
 
 /// A byte from which on the lines lead to the one with `offset`.
-fn find(file: &dyn DiskFile, offset: u64) -> io::Result<u64> {
+pub(super) fn find(file: &dyn DiskFile, offset: u64) -> io::Result<u64> {
     let (mut low, mut high) = (0, file.size()?);
     while high - low > STRETCH_BYTES {
         let middle = low + (high - low) / 2;
@@ -148,7 +148,7 @@ fn line_start(file: &dyn DiskFile, position: u64) -> io::Result<u64> {
 }
 
 /// The offset that a line begins with.
-fn offset_of(line: &[u8]) -> Option<u64> {
+pub(super) fn offset_of(line: &[u8]) -> Option<u64> {
     let digits = line.strip_prefix(b"{\"offset\":")?;
     let length = digits.iter().position(|byte| !byte.is_ascii_digit())?;
     std::str::from_utf8(&digits[..length]).ok()?.parse().ok()

@@ -1,7 +1,7 @@
-//! A start: snapshot, then journal, then what is left of a crash is cut off.
+//! A start: snapshot, then journal ([`read`] changes nothing), then what is left of a crash is cut off ([`Read::mend`]).
 //!
-//! A line that cannot be read is a torn tail, never acknowledged, unless a later line could only have been written
-//! after it was on disk: then acknowledged data is damaged, and the server refuses to start and says where.
+//! A line that cannot be read is a torn tail, never acknowledged, unless something shows that it was on disk ([`tear`]):
+//! then acknowledged data is damaged, and the server refuses to start and says where.
 //! Everything that was read is synced before any of it is served: a crashed predecessor may have left pages that
 //! never were on disk.
 
@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 use shards::{Receipt, Replayed, Shard, Timestamp};
 
 use super::directory::{self, Files};
+use super::foreign::{self, Content, LINE_HEAD};
 use super::format::EventKind;
 use super::line::{Line, LineError};
 use super::lines::Lines;
 use super::segments::Tail;
 use super::snapshot::{self, Coverage, FullSegment, Snapshot, SnapshotError};
+use super::tear::{self, Place, Verdict};
 use crate::faults::{self, Fault};
 use crate::runtime::disk::{DiskFile, Open};
 use crate::runtime::file::BLOCK;
@@ -132,6 +134,15 @@ pub enum FirstStart {
     Sample,
 }
 
+impl FirstStart {
+    fn snapshot(self) -> Snapshot {
+        match self {
+            FirstStart::Empty => Snapshot::default(),
+            FirstStart::Sample => sample(),
+        }
+    }
+}
+
 /// What a start goes by.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -168,8 +179,35 @@ pub fn recover(
     target: Target<'_>,
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Recovered, RecoverError> {
+    read(files, settings, target, Open::Write, watch)?.mend(files, settings)
+}
+
+/// Fills `target` from disk as a start does, and changes nothing there. Returns the offset at which the journal ends.
+pub fn look(
+    files: &Files,
+    settings: &Settings,
+    target: Target<'_>,
+    watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(u64, Report), RecoverError> {
+    let read = read(files, settings, target, Open::Read, watch)?;
+    Ok((read.next_offset, read.report))
+}
+
+/// Fills `target` from disk. Opens the active segment as `how` says, and changes nothing.
+fn read(
+    files: &Files,
+    settings: &Settings,
+    target: Target<'_>,
+    how: Open,
+    watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Read, RecoverError> {
     let found = Found::look(files)?;
-    let snapshot = read_snapshot(files, settings.first_start, found.has_journal())?;
+    let on_disk = read_snapshot(files)?;
+    let is_first_start = on_disk.is_none() && !found.has_journal();
+    let snapshot = match is_first_start {
+        true => settings.first_start.snapshot(),
+        false => on_disk.unwrap_or_default(),
+    };
     let kept = found.kept(files, &snapshot.coverage, settings)?;
     let covered_to = snapshot.coverage.next_offset;
     let mut replay = Replay {
@@ -195,27 +233,89 @@ pub fn recover(
     for segment in &mut full[kept.skipped..] {
         segment.latest_at = replay.full_segment(segment.first_offset)?;
     }
-    let tail = match found.has_active {
-        true => replay.active_segment()?,
+    let active = match found.has_active {
+        true => Some(replay.active_segment(how)?),
         false => None,
     };
-    let next_offset = replay.end()?;
-    let report = replay.report;
-    let tail = match tail {
-        Some(tail) => tail,
-        None => new_active(files, settings.segment_bytes, next_offset)?,
-    };
-    for directory in [files.directory(), files.snapshot_directory()] {
-        let synced = files.disk.sync_directory(directory);
-        synced.map_err(|error| file_error(directory, error))?;
-    }
-    Ok(Recovered {
-        next_offset,
-        tail,
+    Ok(Read {
+        is_first_start,
+        next_offset: replay.end()?,
+        active,
         full,
         covered_to,
-        report,
+        report: replay.report,
     })
+}
+
+/// What was read, before anything is mended.
+struct Read {
+    is_first_start: bool,
+    next_offset: u64,
+    active: Option<Active>,
+    full: Vec<FullSegment>,
+    covered_to: u64,
+    report: Report,
+}
+
+/// The active segment, as it was read.
+struct Active {
+    file: Box<dyn DiskFile>,
+    size: u64,
+    first_offset: u64,
+    latest_at: Timestamp,
+    scan: Scan,
+}
+
+impl Read {
+    /// Cuts what is torn, makes durable what was read and makes what is missing.
+    fn mend(self, files: &Files, settings: &Settings) -> Result<Recovered, RecoverError> {
+        if self.is_first_start {
+            // On disk before the first change, so that the journal always has something to stand on.
+            snapshot::write(files, &settings.first_start.snapshot())
+                .map_err(|error| file_error(&files.snapshot, error))?;
+        }
+        let tail = match self.active {
+            Some(active) => active
+                .mend()
+                .map_err(|error| file_error(&files.active, error))?,
+            None => None,
+        };
+        let tail = match tail {
+            Some(tail) => tail,
+            None => new_active(files, settings.segment_bytes, self.next_offset)?,
+        };
+        for directory in [files.directory(), files.snapshot_directory()] {
+            let synced = files.disk.sync_directory(directory);
+            synced.map_err(|error| file_error(directory, error))?;
+        }
+        Ok(Recovered {
+            next_offset: self.next_offset,
+            tail,
+            full: self.full,
+            covered_to: self.covered_to,
+            report: self.report,
+        })
+    }
+}
+
+impl Active {
+    /// Cuts a torn tail, and syncs. None where the file is empty and must be made anew.
+    fn mend(&self) -> io::Result<Option<Tail>> {
+        let mut position = self.scan.valid_end.next_multiple_of(BLOCK as u64);
+        if let Some(torn) = &self.scan.torn {
+            match faults::is_planted(Fault::KeepTornTail) {
+                true => position = torn.end.next_multiple_of(BLOCK as u64).min(self.size),
+                false => cut(&*self.file, torn)?,
+            }
+        }
+        self.file.sync()?;
+        Ok((self.size > 0).then_some(Tail {
+            first_offset: self.first_offset,
+            position,
+            size: self.size - self.size % BLOCK as u64,
+            latest_at: self.latest_at,
+        }))
+    }
 }
 
 /// The segments that are there.
@@ -273,7 +373,7 @@ impl Found {
             let known = listed.iter().find(|s| s.first_offset == first_offset);
             match known {
                 Some(segment) => full.push(*segment),
-                None if first_offset < coverage.kept_from => {}
+                None if is_left_over(first_offset, coverage) => {}
                 None => full.push(FullSegment {
                     first_offset,
                     latest_at: Timestamp(u64::MAX),
@@ -290,6 +390,13 @@ impl Found {
             in_memory_from,
         })
     }
+}
+
+/// Whether a full segment was about to be removed when the server stopped: a start ignores it.
+pub(super) fn is_left_over(first_offset: u64, coverage: &Coverage) -> bool {
+    let listed = coverage.segments.as_deref().unwrap_or_default();
+    let is_listed = listed.iter().any(|s| s.first_offset == first_offset);
+    first_offset < coverage.kept_from && !is_listed
 }
 
 /// How many of the oldest segments hold nothing that a start needs: their changes are in the snapshot, their updates
@@ -328,28 +435,11 @@ pub fn restore_snapshot(snapshot: Snapshot, router: &Router, shards: &mut [Shard
     }
 }
 
-fn read_snapshot(
-    files: &Files,
-    first_start: FirstStart,
-    has_journal: bool,
-) -> Result<Snapshot, RecoverError> {
-    let path = &files.snapshot;
-    let snapshot = snapshot::read(files).map_err(|error| RecoverError::Snapshot {
-        path: path.clone(),
+fn read_snapshot(files: &Files) -> Result<Option<Snapshot>, RecoverError> {
+    snapshot::read(files).map_err(|error| RecoverError::Snapshot {
+        path: files.snapshot.clone(),
         error,
-    })?;
-    if let Some(snapshot) = snapshot {
-        return Ok(snapshot);
-    }
-    let snapshot = match first_start {
-        FirstStart::Sample if !has_journal => sample(),
-        _ => Snapshot::default(),
-    };
-    if !has_journal {
-        // On disk before the first change, so that the journal always has something to stand on.
-        snapshot::write(files, &snapshot).map_err(|error| file_error(path, error))?;
-    }
-    Ok(snapshot)
+    })
 }
 
 fn new_active(files: &Files, size: u64, first_offset: u64) -> Result<Tail, RecoverError> {
@@ -455,11 +545,11 @@ impl Replay<'_> {
         }
     }
 
-    fn active_segment(&mut self) -> Result<Option<Tail>, RecoverError> {
+    fn active_segment(&mut self, how: Open) -> Result<Active, RecoverError> {
         let files = self.files;
         let path = &files.active;
         let in_file = |error| file_error(path, error);
-        let file = self.open(path, Open::Write)?;
+        let file = self.open(path, how)?;
         file.forget_cached();
         let size = file.size().map_err(in_file)?;
         if looks_foreign(&*file, size).map_err(in_file)? {
@@ -468,24 +558,16 @@ impl Replay<'_> {
         let first_offset = self.first_offset_of_active(path, &*file)?;
         self.next_offset = Some(first_offset);
         let scan = self.lines(path, &*file)?;
-        let mut position = scan.valid_end.next_multiple_of(BLOCK as u64);
         if let Some(torn) = &scan.torn {
             self.report.torn_bytes = torn.end - torn.at;
-            match faults::is_planted(Fault::KeepTornTail) {
-                true => position = torn.end.next_multiple_of(BLOCK as u64).min(size),
-                false => cut(&*file, torn).map_err(in_file)?,
-            }
         }
-        file.sync().map_err(in_file)?;
-        if size == 0 {
-            return Ok(None);
-        }
-        Ok(Some(Tail {
+        Ok(Active {
+            file,
+            size,
             first_offset,
-            position,
-            size: size - size % BLOCK as u64,
             latest_at: self.latest_at,
-        }))
+            scan,
+        })
     }
 
     /// Where the active segment must begin: behind the full ones, or else where its first line says, if that leaves no
@@ -583,40 +665,23 @@ impl Replay<'_> {
         path: &Path,
         file: &dyn DiskFile,
         valid_end: u64,
-        mut torn: Torn,
+        torn: Torn,
     ) -> Result<Scan, RecoverError> {
-        let expected = self.next_offset.expect("set before the first line");
-        let (at, error) = (torn.at, torn.error);
-        let damaged = |why: &str| Err(self.damaged(path, at, format!("{error}, {why}")));
-        if expected < self.shown_to {
-            return damaged("and the snapshot says that it was on disk");
-        }
-        let mut lines = Lines::from(file, at);
-        loop {
-            let next = lines.next_line();
-            let Some((line_at, line)) = next.map_err(|error| file_error(path, error))? else {
-                break;
-            };
-            torn.end = line_at + line.len() as u64;
-            let Ok(later) = Line::read(line) else {
-                continue;
-            };
-            if later.batch > expected {
-                return damaged("and later changes were written after it was on disk");
-            }
-            // Written when all before the damage was on disk, so what is damaged is the padding there.
-            let follows = later.offset == expected || is_in_padding(at, valid_end);
-            if later.batch == expected && follows {
-                return damaged("in the padding behind a group that was on disk");
-            }
-            if later.offset < expected {
-                return damaged("and what comes after it is there already");
-            }
-        }
-        Ok(Scan {
+        let place = Place {
+            at: torn.at,
             valid_end,
-            torn: Some(torn),
-        })
+            expected: self.next_offset.expect("set before the first line"),
+            shown_to: self.shown_to,
+        };
+        match tear::judge(file, place).map_err(|error| file_error(path, error))? {
+            Verdict::Torn { end } => Ok(Scan {
+                valid_end,
+                torn: Some(Torn { end, ..torn }),
+            }),
+            Verdict::Damaged(why) => {
+                Err(self.damaged(path, torn.at, format!("{}, {why}", torn.error)))
+            }
+        }
     }
 
     fn take(
@@ -686,20 +751,9 @@ struct Torn {
     error: LineError,
 }
 
-/// Whether byte `at` lies in the padding of the group that ends at `group_end`. In a group that goes on, the next
-/// line begins right there; newlines behind it in the same sector were written with it, and to the end of the block
-/// nothing else ever was. (At the end of a sector the next one may be lost, and tells nothing.)
-fn is_in_padding(at: u64, group_end: u64) -> bool {
-    let is_told = !group_end.is_multiple_of(SECTOR);
-    is_told && at > group_end && at < group_end.next_multiple_of(BLOCK as u64)
-}
-
-/// The least that a disk writes whole.
-const SECTOR: u64 = 512;
-
 /// Whether this was not written by this server: it is the events file of the system that the API comes from, or has
 /// no line of ours and not the size of a segment either. What is not ours must not be cut.
-fn looks_foreign(file: &dyn DiskFile, size: u64) -> io::Result<bool> {
+pub(super) fn looks_foreign(file: &dyn DiskFile, size: u64) -> io::Result<bool> {
     let mut lines = Lines::from(file, 0);
     let Some((_, first)) = lines.next_line()? else {
         return Ok(false);
@@ -711,13 +765,9 @@ fn looks_foreign(file: &dyn DiskFile, size: u64) -> io::Result<bool> {
     }
     let mut start = [0; 4096];
     let read = file.read_at(0, &mut start)?;
-    let visible = start[..read].iter().filter(|b| !b.is_ascii_whitespace());
-    let is_events_file = visible.take(EVENTS_FILE_HEAD.len()).eq(EVENTS_FILE_HEAD);
+    let is_events_file = foreign::recognise(&start[..read]) == Content::OtherEvents;
     Ok(is_events_file || (!size.is_multiple_of(BLOCK as u64) && !has_line(file)?))
 }
-
-const LINE_HEAD: &[u8] = b"{\"offset\":";
-const EVENTS_FILE_HEAD: &[u8] = b"{\"events\"";
 
 fn has_line(file: &dyn DiskFile) -> io::Result<bool> {
     let mut lines = Lines::from(file, 0);

@@ -18,6 +18,8 @@
 //!
 //! A catalogue to start from has the same form without `tombstones` and with less `metadata`, or none.
 
+mod encoder;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
@@ -26,7 +28,9 @@ use std::path::PathBuf;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use shards::{Product, QUANTITY_MAX, Timestamp};
+use shards::{Known, Product, QUANTITY_MAX, Timestamp, VERSION_MAX};
+
+pub use encoder::{Encoder, Part, encode};
 
 use super::directory::Files;
 use super::format;
@@ -51,6 +55,15 @@ pub struct Snapshot {
     pub tombstones: Vec<(Box<str>, u64)>,
     /// What it says of the journal.
     pub coverage: Coverage,
+}
+
+impl Snapshot {
+    /// All that it holds, products first.
+    pub fn known(&self) -> impl Iterator<Item = Known<'_>> {
+        let tombstones = self.tombstones.iter();
+        let products = self.products.iter().map(Known::Stands);
+        products.chain(tombstones.map(|(id, version)| Known::Gone(id, *version)))
+    }
 }
 
 /// What a snapshot says of the journal.
@@ -198,12 +211,14 @@ pub fn parse(json: &[u8]) -> Result<Snapshot, SnapshotError> {
     for (id, product) in json.products.0 {
         products.push(checked(&id, product)?);
     }
-    let tombstones = json.tombstones.0.into_iter();
+    let mut tombstones = Vec::with_capacity(json.tombstones.0.len());
+    for (id, version) in json.tombstones.0 {
+        check_tombstone(&id, version)?;
+        tombstones.push((id.into(), version));
+    }
     Ok(Snapshot {
         products,
-        tombstones: tombstones
-            .map(|(id, version)| (id.into(), version))
-            .collect(),
+        tombstones,
         coverage: coverage(json.metadata)?,
     })
 }
@@ -295,35 +310,19 @@ fn checked(key: &str, product: ProductJson<'_>) -> Result<Product, SnapshotError
     Ok(product)
 }
 
-/// A run of products and tombstones, encoded.
-#[derive(Debug, Default)]
-pub struct Part {
-    products: Vec<u8>,
-    product_count: u64,
-    tombstones: Vec<u8>,
-}
-
-impl Part {
-    /// Adds a product.
-    pub fn push_product(&mut self, product: &Product) {
-        separate(&mut self.products);
-        encoding::string(&mut self.products, &product.id);
-        self.products.push(b':');
-        encoding::product(&mut self.products, product);
-        self.product_count += 1;
+fn check_tombstone(id: &str, version: u64) -> Result<(), SnapshotError> {
+    let refuse = |member| {
+        move |problem| SnapshotError::Product {
+            id: id.to_owned(),
+            member,
+            problem,
+        }
+    };
+    rules::product_id(id).map_err(refuse("productId"))?;
+    match (1..=VERSION_MAX).contains(&version) {
+        true => Ok(()),
+        false => Err(refuse("its last version")("is out of range")),
     }
-
-    /// Adds the last version of a deleted product.
-    pub fn push_tombstone(&mut self, id: &str, version: u64) {
-        separate(&mut self.tombstones);
-        encoding::string(&mut self.tombstones, id);
-        self.tombstones.push(b':');
-        encoding::integer(&mut self.tombstones, version);
-    }
-}
-
-fn separate(members: &mut Vec<u8>) {
-    members.extend_from_slice(if members.is_empty() { b"\n" } else { b",\n" });
 }
 
 /// Writes a snapshot aside, part by part, and then lets it take its name. A crash, or giving up, at any moment
@@ -334,11 +333,7 @@ pub struct Writer {
     file: Box<dyn DiskFile>,
     /// What is written of the file.
     written: u64,
-    /// What is not written yet.
-    pending: Vec<u8>,
-    checksum: u32,
-    product_count: u64,
-    tombstones: Vec<u8>,
+    encoder: Encoder,
 }
 
 impl Writer {
@@ -351,63 +346,44 @@ impl Writer {
             aside,
             file,
             written: 0,
-            pending: b"{\"products\":{".to_vec(),
-            checksum: 0,
-            product_count: 0,
-            tombstones: Vec::new(),
+            encoder: Encoder::default(),
         })
     }
 
     /// Adds `part`, in memory.
     pub fn push(&mut self, part: &Part) {
-        if self.product_count > 0 && part.product_count > 0 {
-            self.pending.push(b',');
-        }
-        self.pending.extend_from_slice(&part.products);
-        self.product_count += part.product_count;
-        if !self.tombstones.is_empty() && !part.tombstones.is_empty() {
-            self.tombstones.push(b',');
-        }
-        self.tombstones.extend_from_slice(&part.tombstones);
+        self.encoder.push(part);
     }
 
     /// Whether so much is in memory that it should be written.
     pub fn is_piece_full(&self) -> bool {
-        self.pending.len() >= PIECE_BYTES
+        self.encoder.is_piece_full()
     }
 
     /// Writes what is in memory, and makes it durable.
     pub fn flush(mut self) -> io::Result<Writer> {
-        self.write_pending()?;
+        let piece = self.encoder.take_piece();
+        self.write(&piece)?;
         Ok(self)
     }
 
     /// Completes the file and gives it its name. Everything below `coverage.end_offset` must be on disk. Returns
     /// its size in bytes.
     pub fn publish(mut self, coverage: &Coverage) -> io::Result<u64> {
-        self.pending.extend_from_slice(b"\n},\"tombstones\":{");
-        self.pending.append(&mut self.tombstones);
-        let count = self.product_count;
-        encode_metadata(&mut self.pending, count, coverage);
-        let checksum = crc32c::crc32c_append(self.checksum, &self.pending);
-        self.pending.extend_from_slice(CHECKSUM);
-        self.pending.extend_from_slice(&format::hex(checksum));
-        self.pending.extend_from_slice(b"\"}}\n");
-        self.write_pending()?;
+        let last = std::mem::take(&mut self.encoder).finish(coverage);
+        self.write(&last)?;
         let disk = &self.files.disk;
         disk.rename(&self.aside, &self.files.snapshot)?;
         disk.sync_directory(self.files.snapshot_directory())?;
         Ok(self.written)
     }
 
-    fn write_pending(&mut self) -> io::Result<()> {
-        self.file.write_at(self.written, &self.pending)?;
+    fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.file.write_at(self.written, piece)?;
         if !faults::is_planted(Fault::RenameSnapshotUnsynced) {
             self.file.sync()?;
         }
-        self.checksum = crc32c::crc32c_append(self.checksum, &self.pending);
-        self.written += self.pending.len() as u64;
-        self.pending.clear();
+        self.written += piece.len() as u64;
         Ok(())
     }
 }
@@ -416,47 +392,18 @@ impl Writer {
 pub fn write(files: &Files, snapshot: &Snapshot) -> io::Result<u64> {
     let mut writer = Writer::create(files)?;
     let mut part = Part::default();
-    for product in &snapshot.products {
-        part.push_product(product);
-        if part.products.len() >= PIECE_BYTES {
+    for known in snapshot.known() {
+        match known {
+            Known::Stands(product) => part.push_product(product),
+            Known::Gone(id, version) => part.push_tombstone(id, version),
+        }
+        if part.len_bytes() >= PIECE_BYTES {
             writer.push(&std::mem::take(&mut part));
             writer = writer.flush()?;
         }
     }
-    for (id, version) in &snapshot.tombstones {
-        part.push_tombstone(id, *version);
-    }
     writer.push(&part);
     writer.publish(&snapshot.coverage)
-}
-
-fn encode_metadata(out: &mut Vec<u8>, product_count: u64, coverage: &Coverage) {
-    out.extend_from_slice(b"\n},\"metadata\":{\"formatVersion\":");
-    encoding::integer(out, FORMAT_VERSION);
-    out.extend_from_slice(b",\"productCount\":");
-    encoding::integer(out, product_count);
-    if let Some(last) = coverage.next_offset.checked_sub(1) {
-        out.extend_from_slice(b",\"lastOffset\":");
-        encoding::integer(out, last);
-    }
-    out.extend_from_slice(b",\"endOffset\":");
-    encoding::integer(out, coverage.end_offset);
-    out.extend_from_slice(b",\"keptFrom\":");
-    encoding::integer(out, coverage.kept_from);
-    let Some(segments) = &coverage.segments else {
-        return;
-    };
-    out.extend_from_slice(b",\"segments\":[");
-    for (i, segment) in segments.iter().enumerate() {
-        let head: &[u8] = if i == 0 { b"{" } else { b",{" };
-        out.extend_from_slice(head);
-        out.extend_from_slice(b"\"firstOffset\":");
-        encoding::integer(out, segment.first_offset);
-        out.extend_from_slice(b",\"latestTimestamp\":");
-        encoding::timestamp(out, segment.latest_at);
-        out.push(b'}');
-    }
-    out.push(b']');
 }
 
 #[cfg(test)]

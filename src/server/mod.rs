@@ -22,6 +22,8 @@ use crate::runtime::{preflight, tcp};
 use roles::{Roles, Shared};
 use state::State;
 
+pub use state::files;
+
 /// Serves until SIGTERM or SIGINT. Says on standard error what keeps it from starting.
 pub fn serve() -> ExitCode {
     die_on_panic();

@@ -25,5 +25,6 @@ mod lifecycle;
 mod products;
 mod recovering;
 mod snapshots;
+mod tools;
 mod topologies;
 mod updates;

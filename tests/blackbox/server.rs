@@ -124,6 +124,17 @@ impl Builder {
         finished
     }
 
+    /// Starts the binary with arguments, its standard input and output in the caller's hands.
+    pub fn piped(&self, arguments: &[&str]) -> Child {
+        let (stdout, stderr) = (self.log_path("stdout"), self.log_path("stderr"));
+        self.command(free_port(), free_port(), &stdout, &stderr)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary can be started")
+    }
+
     /// Starts the server without waiting for it.
     pub fn spawn(&self) -> Server {
         let (port, metrics_port) = (free_port(), free_port());
