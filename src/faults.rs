@@ -32,6 +32,26 @@ pub enum Fault {
     RenameSnapshotUnsynced,
 }
 
+impl Fault {
+    /// All of them.
+    #[cfg(feature = "simulation")]
+    pub const ALL: [Fault; 13] = [
+        Fault::AcknowledgeBeforeSync,
+        Fault::SkipChecksum,
+        Fault::ReuseOffset,
+        Fault::ForgetTombstones,
+        Fault::ForgetIdentities,
+        Fault::ServeUnsyncedReads,
+        Fault::LoseGroupBoundary,
+        Fault::RotateBeforeSync,
+        Fault::PublishSnapshotEarly,
+        Fault::RemoveUncoveredSegment,
+        Fault::RetrySync,
+        Fault::KeepTornTail,
+        Fault::RenameSnapshotUnsynced,
+    ];
+}
+
 #[cfg(feature = "simulation")]
 thread_local! {
     static PLANTED: std::cell::Cell<Option<Fault>> = const { std::cell::Cell::new(None) };

@@ -422,6 +422,11 @@ impl Shard {
         Ok(())
     }
 
+    /// A change took effect at `at`: no later one is stamped earlier.
+    pub fn restore_time(&mut self, at: Timestamp) {
+        self.advance(at);
+    }
+
     /// Remembers an applied update from the journal, unless its TTL is over at `now`.
     pub fn restore_identity(
         &mut self,

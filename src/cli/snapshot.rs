@@ -17,7 +17,7 @@ use super::files;
 use super::progress::{Progress, Unit};
 use crate::journal::directory::{self, Files, Lock};
 use crate::journal::foreign::{self, Content};
-use crate::journal::recover::{self, FirstStart, RecoverError, Report, Settings, Target};
+use crate::journal::recover::{self, FirstStart, Looked, RecoverError, Report, Settings, Target};
 use crate::journal::snapshot::{self, Coverage, Snapshot};
 use crate::runtime::clock;
 use crate::sequencer::feed::Feed;
@@ -105,10 +105,12 @@ fn export(file: &Path, force: bool) -> Result<String, String> {
         check_target(&files, file, force)?;
     }
     let _lock = lock(&files)?;
-    let (shard, next_offset, report) = read_state(&files)?;
+    let (shard, found) = read_state(&files)?;
+    let next_offset = found.next_offset;
     let coverage = Coverage {
         next_offset,
         end_offset: next_offset,
+        latest_at: found.latest_at,
         kept_from: 0,
         segments: None,
     };
@@ -131,7 +133,7 @@ fn export(file: &Path, force: bool) -> Result<String, String> {
         bytes,
         started,
     };
-    Ok(torn_note(&files, &report) + &summary.sentence("Exported"))
+    Ok(torn_note(&files, &found.report) + &summary.sentence("Exported"))
 }
 
 fn torn_note(files: &Files, report: &Report) -> String {
@@ -215,7 +217,7 @@ fn lock(files: &Files) -> Result<Lock, String> {
 }
 
 /// The state at the end of the journal, in one shard, by the code of a start.
-fn read_state(files: &Files) -> Result<(Shard, u64, Report), String> {
+fn read_state(files: &Files) -> Result<(Shard, Looked), String> {
     let hasher = RandomState::new();
     let router = Router::new(hasher.clone(), 1);
     // As little as can be is remembered of updates and events: neither is part of a snapshot.
@@ -241,9 +243,9 @@ fn read_state(files: &Files) -> Result<(Shard, u64, Report), String> {
         progress.tell(p.bytes, p.bytes_total);
         ControlFlow::Continue(())
     });
-    let (next_offset, report) = looked.map_err(|error: RecoverError| error.to_string())?;
+    let looked = looked.map_err(|error: RecoverError| error.to_string())?;
     let [shard] = shards;
-    Ok((shard, next_offset, report))
+    Ok((shard, looked))
 }
 
 fn export_to_file(shard: &Shard, coverage: &Coverage, file: &Path, force: bool) -> io::Result<u64> {

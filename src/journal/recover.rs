@@ -95,6 +95,8 @@ pub struct Recovered {
     pub full: Vec<FullSegment>,
     /// The first offset that the snapshot need not hold.
     pub covered_to: u64,
+    /// The time of the latest change.
+    pub latest_at: Timestamp,
     /// For a person.
     pub report: Report,
 }
@@ -182,15 +184,30 @@ pub fn recover(
     read(files, settings, target, Open::Write, watch)?.mend(files, settings)
 }
 
-/// Fills `target` from disk as a start does, and changes nothing there. Returns the offset at which the journal ends.
+/// What is on disk, looked at without a change.
+#[derive(Debug)]
+pub struct Looked {
+    /// The offset at which the journal ends.
+    pub next_offset: u64,
+    /// The time of the latest change.
+    pub latest_at: Timestamp,
+    /// For a person.
+    pub report: Report,
+}
+
+/// Fills `target` from disk as a start does, and changes nothing there.
 pub fn look(
     files: &Files,
     settings: &Settings,
     target: Target<'_>,
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<(u64, Report), RecoverError> {
+) -> Result<Looked, RecoverError> {
     let read = read(files, settings, target, Open::Read, watch)?;
-    Ok((read.next_offset, read.report))
+    Ok(Looked {
+        next_offset: read.next_offset,
+        latest_at: read.latest_at,
+        report: read.report,
+    })
 }
 
 /// Fills `target` from disk. Opens the active segment as `how` says, and changes nothing.
@@ -221,6 +238,7 @@ fn read(
         in_memory_from: kept.in_memory_from,
         next_offset: None,
         latest_at: Timestamp(0),
+        latest_of_all: Timestamp(0),
         report: Report::default(),
         bytes_total: 0,
         bytes: 0,
@@ -228,6 +246,7 @@ fn read(
     };
     replay.report.segments_skipped = kept.skipped;
     replay.bytes_total = replay.size_of(&kept.full[kept.skipped..], found.has_active)?;
+    let snapshot_latest_at = snapshot.coverage.latest_at;
     replay.restore_snapshot(snapshot);
     let mut full = kept.full;
     for segment in &mut full[kept.skipped..] {
@@ -237,12 +256,14 @@ fn read(
         true => Some(replay.active_segment(how)?),
         false => None,
     };
+    let next_offset = replay.end()?;
     Ok(Read {
         is_first_start,
-        next_offset: replay.end()?,
+        next_offset,
         active,
         full,
         covered_to,
+        latest_at: replay.go_on_in_time(snapshot_latest_at),
         report: replay.report,
     })
 }
@@ -254,6 +275,7 @@ struct Read {
     active: Option<Active>,
     full: Vec<FullSegment>,
     covered_to: u64,
+    latest_at: Timestamp,
     report: Report,
 }
 
@@ -293,6 +315,7 @@ impl Read {
             tail,
             full: self.full,
             covered_to: self.covered_to,
+            latest_at: self.latest_at,
             report: self.report,
         })
     }
@@ -443,8 +466,12 @@ fn read_snapshot(files: &Files) -> Result<Option<Snapshot>, RecoverError> {
 }
 
 fn new_active(files: &Files, size: u64, first_offset: u64) -> Result<Tail, RecoverError> {
-    directory::make_segment(&*files.disk, &files.active, size, || true)
-        .map_err(|error| file_error(&files.active, error))?;
+    // Whole before it has the name: a part of a segment, or zeros, could be taken for somebody else's file.
+    let spare = files.spare();
+    directory::make_segment(&*files.disk, &spare, size, || true)
+        .map_err(|error| file_error(&spare, error))?;
+    let named = files.disk.rename(&spare, &files.active);
+    named.map_err(|error| file_error(&files.active, error))?;
     Ok(Tail {
         first_offset,
         position: 0,
@@ -483,6 +510,8 @@ struct Replay<'a> {
     next_offset: Option<u64>,
     /// The time of the latest change in the segment being read.
     latest_at: Timestamp,
+    /// The time of the latest change in any.
+    latest_of_all: Timestamp,
     report: Report,
     bytes: u64,
     bytes_total: u64,
@@ -521,6 +550,16 @@ impl Replay<'_> {
             true => next_offset.saturating_sub(1),
             false => next_offset,
         })
+    }
+
+    /// No change will be stamped earlier than those that there are, also those that only the snapshot knows of, whatever
+    /// the wall clock shows. Returns the time of the latest.
+    fn go_on_in_time(&mut self, snapshot_latest_at: Timestamp) -> Timestamp {
+        let latest_at = self.latest_of_all.max(snapshot_latest_at);
+        for shard in &mut *self.shards {
+            shard.restore_time(latest_at);
+        }
+        latest_at
     }
 
     /// Reads the full segment that begins with `first_offset`; returns the time of its latest change.
@@ -696,6 +735,7 @@ impl Replay<'_> {
             self.feed.restore(offset, &line[..read.served_end]);
         }
         self.latest_at = self.latest_at.max(read.at);
+        self.latest_of_all = self.latest_of_all.max(read.at);
         let product = read.product.view();
         let shard = &mut self.shards[self.router.shard_of(product.id)];
         if let Some(update) = &read.update

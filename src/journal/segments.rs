@@ -41,15 +41,18 @@ pub struct Extent {
     full: RefCell<VecDeque<FullSegment>>,
     active_first_offset: Cell<u64>,
     appended_bytes: Cell<u64>,
+    latest_at: Cell<Timestamp>,
 }
 
 impl Extent {
-    /// The full segments `full`, and an active one that begins at `active_first_offset`.
-    pub fn new(full: Vec<FullSegment>, active_first_offset: u64) -> Extent {
+    /// The full segments `full`, and an active one that begins at `active_first_offset`. The latest change took effect
+    /// at `latest_at`.
+    pub fn new(full: Vec<FullSegment>, active_first_offset: u64, latest_at: Timestamp) -> Extent {
         Extent {
             full: RefCell::new(full.into()),
             active_first_offset: Cell::new(active_first_offset),
             appended_bytes: Cell::new(0),
+            latest_at: Cell::new(latest_at),
         }
     }
 
@@ -88,6 +91,11 @@ impl Extent {
         let after = full.partition_point(|segment| segment.first_offset <= offset);
         let before = after.checked_sub(1)?;
         Some((full[before].first_offset, false))
+    }
+
+    /// The time of the latest change.
+    pub fn latest_at(&self) -> Timestamp {
+        self.latest_at.get()
     }
 
     /// Bytes appended since the start.
@@ -168,6 +176,8 @@ impl Segments {
         self.tail.latest_at = self.tail.latest_at.max(group.latest_at);
         let appended = &self.extent.appended_bytes;
         appended.set(appended.get() + length);
+        let latest_at = &self.extent.latest_at;
+        latest_at.set(latest_at.get().max(group.latest_at));
         self.dirty = true;
         if faults::is_planted(Fault::AcknowledgeBeforeSync) {
             return Ok(true);

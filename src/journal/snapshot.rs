@@ -7,8 +7,9 @@
 //! },"tombstones":{
 //! "PROD-007":12,...
 //! },"metadata":{"formatVersion":1,"productCount":100,"lastOffset":1286,"endOffset":1290,
-//!               "keptFrom":0,"segments":[{"firstOffset":0,"latestTimestamp":"..."},...],"crc32c":"9ae0daaf"}}
-//!                                                                   of all bytes before `,"crc32c"` ┘
+//!               "latestTimestamp":"...","keptFrom":0,"segments":[{"firstOffset":0,"latestTimestamp":"..."},...],
+//!               "crc32c":"9ae0daaf"}}
+//!                         └ of all bytes before `,"crc32c"`
 //! ```
 //!
 //! It is made while changes go on. It holds every change up to `lastOffset`, and may hold later ones, all below
@@ -73,6 +74,8 @@ pub struct Coverage {
     pub next_offset: u64,
     /// The first offset that it cannot hold; at least `next_offset`.
     pub end_offset: u64,
+    /// No change that it holds is later; 0 where it says nothing.
+    pub latest_at: Timestamp,
     /// The first offset of the oldest segment that is kept.
     pub kept_from: u64,
     /// The full segments below `next_offset` that are kept, oldest first. None where it says nothing of segments.
@@ -133,6 +136,7 @@ struct MetadataJson {
     format_version: Option<u64>,
     last_offset: Option<u64>,
     end_offset: Option<u64>,
+    latest_timestamp: Option<String>,
     kept_from: Option<u64>,
     segments: Option<Vec<SegmentJson>>,
 }
@@ -263,28 +267,30 @@ fn coverage(metadata: MetadataJson) -> Result<Coverage, SnapshotError> {
         return form(format!("endOffset {end_offset} is not above lastOffset"));
     }
     let kept_from = metadata.kept_from.unwrap_or(0);
+    let no_time = || SnapshotError::Form("a latestTimestamp is not a time".to_owned());
+    let time_of = |text: &str| encoding::parse_timestamp(text).ok_or_else(no_time);
+    let latest_at = metadata.latest_timestamp.as_deref().map(time_of);
+    let latest_at = latest_at.transpose()?.unwrap_or_default();
     let Some(listed) = metadata.segments else {
         return Ok(Coverage {
             next_offset,
             end_offset,
+            latest_at,
             kept_from,
             segments: None,
         });
     };
     let mut segments = Vec::with_capacity(listed.len());
     for segment in listed {
-        let Some(latest_at) = encoding::parse_timestamp(&segment.latest_timestamp) else {
-            return form("a latestTimestamp is not a time".to_owned());
-        };
-        let first_offset = segment.first_offset;
         segments.push(FullSegment {
-            first_offset,
-            latest_at,
+            first_offset: segment.first_offset,
+            latest_at: time_of(&segment.latest_timestamp)?,
         });
     }
     Ok(Coverage {
         next_offset,
         end_offset,
+        latest_at,
         kept_from,
         segments: Some(segments),
     })
@@ -434,6 +440,7 @@ mod tests {
             coverage: Coverage {
                 next_offset: 12,
                 end_offset: 14,
+                latest_at: Timestamp(1_705_314_600_124),
                 kept_from: 3,
                 segments: Some(vec![FullSegment {
                     first_offset: 3,

@@ -139,6 +139,7 @@ impl TestJournal {
             },
             tombstones: Vec::new(),
             coverage: Coverage {
+                latest_at: Timestamp(0),
                 next_offset,
                 end_offset,
                 kept_from: 0,

@@ -125,9 +125,14 @@ async fn read(
     (first_offset, is_active): (u64, bool),
 ) -> Result<Events, HistoryError> {
     let files = read_back.files.clone();
-    let path = match is_active {
-        true => files.active.clone(),
-        false => files.full(first_offset),
-    };
-    executor::blocking(move || history::read(&files, &path, &wanted)).await
+    executor::blocking(move || {
+        let full = files.full(first_offset);
+        if !is_active {
+            return history::read(&files, &full, &wanted);
+        }
+        // A rotation may have given it its next name already, without having come to say so.
+        let active = history::read(&files, &files.active, &wanted);
+        active.or_else(|error| history::read(&files, &full, &wanted).map_err(|_| error))
+    })
+    .await
 }

@@ -216,6 +216,8 @@ async fn take(role: &Role, snapshots: &Snapshots) -> io::Result<Option<Made>> {
     let coverage = Coverage {
         next_offset: covered_to,
         end_offset,
+        // Everything that it may hold was appended.
+        latest_at: snapshots.extent.latest_at(),
         kept_from,
         segments: Some(segments),
     };

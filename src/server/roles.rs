@@ -288,7 +288,8 @@ async fn run_sequencer(main: SequencerMain) {
     let (journal, archive) = match main.on_disk {
         None => (Journal::Memory, None),
         Some(OnDisk { files, recovered }) => {
-            let extent = Rc::new(Extent::new(recovered.full, recovered.tail.first_offset));
+            let (full, first_offset) = (recovered.full, recovered.tail.first_offset);
+            let extent = Rc::new(Extent::new(full, first_offset, recovered.latest_at));
             let opened = Segments::open(
                 files.clone(),
                 recovered.tail,

@@ -231,6 +231,11 @@ impl Journal {
 
     /// Writes the snapshot of the first `count` changes.
     fn snapshot(&self, count: usize) {
+        self.snapshot_with(count, Timestamp(0));
+    }
+
+    /// The same, with the time that it gives for the latest of them.
+    fn snapshot_with(&self, count: usize, latest_at: Timestamp) {
         let shard = self.shard_after(count);
         let tombstones = shard.tombstones().map(|(id, v)| (id.into(), v)).collect();
         let snapshot = Snapshot {
@@ -239,6 +244,7 @@ impl Journal {
             coverage: Coverage {
                 next_offset: count as u64,
                 end_offset: count as u64,
+                latest_at,
                 kept_from: 0,
                 segments: None,
             },

@@ -136,6 +136,8 @@ fn encode_metadata(out: &mut Vec<u8>, product_count: u64, coverage: &Coverage) {
     }
     out.extend_from_slice(b",\"endOffset\":");
     encoding::integer(out, coverage.end_offset);
+    out.extend_from_slice(b",\"latestTimestamp\":");
+    encoding::timestamp(out, coverage.latest_at);
     out.extend_from_slice(b",\"keptFrom\":");
     encoding::integer(out, coverage.kept_from);
     let Some(segments) = &coverage.segments else {

@@ -127,6 +127,7 @@ mod tests {
             products: Vec::new(),
             tombstones: tombstones.collect(),
             coverage: Coverage {
+                latest_at: shards::Timestamp(0),
                 next_offset: 10,
                 end_offset: 12,
                 kept_from: 0,

@@ -1,4 +1,5 @@
 use super::*;
+use shards::AdminAnswer;
 
 #[test]
 fn what_it_covers_is_not_applied_twice_and_identities_and_events_come_from_the_journal() {
@@ -72,5 +73,19 @@ impl Journal {
         fs::write(&self.paths.active, vec![b'\n'; SEGMENT as usize]).unwrap();
         self.tail.first_offset = self.next_offset();
         self.tail.position = 0;
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_does_not_stamp_a_change_before_those_that_it_covers() {
+    const LATEST: Timestamp = Timestamp(9_000_000_000_000);
+    let mut journal = Journal::new();
+    journal.group(&[Create("a", 1), rename("a", "A")]);
+    journal.snapshot_with(2, LATEST);
+    let mut started = journal.recover().unwrap_or_else(|error| panic!("{error}"));
+    let shard = &mut started.shards[started.router.shard_of("a")];
+    match shard.delete(Timestamp(0), "a").answer {
+        AdminAnswer::Done { at, .. } => assert_eq!(LATEST, at),
+        other => panic!("{other:?}"),
     }
 }
