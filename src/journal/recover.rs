@@ -1,6 +1,6 @@
-//! A start: snapshot, then journal ([`read`] changes nothing), then what is left of a crash is cut off ([`Read::mend`]).
+//! A start: snapshot, then journal (`read` changes nothing), then what is left of a crash is cut off (`mend`).
 //!
-//! A line that cannot be read is a torn tail, never acknowledged, unless something shows that it was on disk ([`tear`]):
+//! A line that cannot be read is a torn tail, never acknowledged, unless something shows that it was on disk (`tear`):
 //! then acknowledged data is damaged, and the server refuses to start and says where.
 //! Everything that was read is synced before any of it is served: a crashed predecessor may have left pages that
 //! never were on disk.
