@@ -384,7 +384,7 @@ impl Found {
         let listed = coverage.segments.as_deref().unwrap_or_default();
         for segment in listed {
             let first_offset = segment.first_offset;
-            if !self.full.contains(&first_offset) {
+            if self.full.binary_search(&first_offset).is_err() {
                 let later = self.full.iter().find(|first| **first > first_offset);
                 let behind = later.map_or(files.active.clone(), |first| files.full(*first));
                 let found = later.copied().unwrap_or(coverage.next_offset);
@@ -393,9 +393,8 @@ impl Found {
         }
         let mut full = Vec::new();
         for &first_offset in &self.full {
-            let known = listed.iter().find(|s| s.first_offset == first_offset);
-            match known {
-                Some(segment) => full.push(*segment),
+            match listed_at(listed, first_offset) {
+                Some(segment) => full.push(segment),
                 None if is_left_over(first_offset, coverage) => {}
                 None => full.push(FullSegment {
                     first_offset,
@@ -418,8 +417,13 @@ impl Found {
 /// Whether a full segment was about to be removed when the server stopped: a start ignores it.
 pub(super) fn is_left_over(first_offset: u64, coverage: &Coverage) -> bool {
     let listed = coverage.segments.as_deref().unwrap_or_default();
-    let is_listed = listed.iter().any(|s| s.first_offset == first_offset);
-    first_offset < coverage.kept_from && !is_listed
+    first_offset < coverage.kept_from && listed_at(listed, first_offset).is_none()
+}
+
+/// The one of `listed` that begins with `first_offset`. There may be tens of thousands.
+fn listed_at(listed: &[FullSegment], first_offset: u64) -> Option<FullSegment> {
+    let at = listed.binary_search_by_key(&first_offset, |segment| segment.first_offset);
+    at.ok().map(|at| listed[at])
 }
 
 /// How many of the oldest segments hold nothing that a start needs: their changes are in the snapshot, their updates

@@ -287,6 +287,8 @@ fn coverage(metadata: MetadataJson) -> Result<Coverage, SnapshotError> {
             latest_at: time_of(&segment.latest_timestamp)?,
         });
     }
+    // As they are written; what a person wrote may stand in any order.
+    segments.sort_by_key(|segment| segment.first_offset);
     Ok(Coverage {
         next_offset,
         end_offset,
