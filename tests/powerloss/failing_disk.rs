@@ -1,6 +1,7 @@
 //! The disk refuses an operation of the journal, once. Nothing is acknowledged after it, nothing is tried again, what is
 //! on disk can be read, and all that was acknowledged is there after a restart.
 
+use std::fs;
 use std::ops::Range;
 
 use faulty_disk::{Disk, Fault, Operation};
@@ -93,10 +94,18 @@ fn a_rotation_that_fails_at_any_step_fails_the_journal_and_loses_nothing() {
 fn a_spare_that_could_not_be_prepared_is_prepared_when_it_is_needed() {
     for operation in [Operation::Create, Operation::Write, Operation::SyncFile] {
         let disk = mount(1);
-        disk.arm(Fault::fail(operation).on(SPARE));
         let server = server_on(&disk).start();
+        await_spare(disk.path());
+        let builder = server.stop();
+        // A first start makes the active segment by way of the spare's name; the next one makes the spare only.
+        fs::remove_file(disk.path().join("events.spare.json")).expect("the spare is there");
+        let before = disk.count(operation, SPARE);
+        disk.arm(Fault::fail(operation).on(SPARE));
+        let server = builder.start();
         let mut stock = Stock::create(&server);
         stock.fill_segments(2);
+        let tried = disk.count(operation, SPARE) - before;
+        assert!(tried > 1, "{operation:?} was tried {tried} times");
         let builder = server.stop();
         stock.assert_nothing_lost(&builder.start());
     }
