@@ -12,18 +12,23 @@ use std::path::{Path, PathBuf};
 use shards::{Receipt, Replayed, Shard, Timestamp};
 
 use super::directory::{self, Files};
-use super::foreign::{self, Content, LINE_HEAD};
+use super::foreign;
 use super::format::EventKind;
 use super::line::{Line, LineError};
 use super::lines::Lines;
 use super::segments::Tail;
-use super::snapshot::{self, Coverage, FullSegment, Snapshot, SnapshotError};
+use super::snapshot::{self, FullSegment, Snapshot, SnapshotError};
 use super::tear::{self, Place, Verdict};
 use crate::faults::{self, Fault};
 use crate::runtime::disk::{DiskFile, Open};
 use crate::runtime::file::BLOCK;
 use crate::sequencer::feed::Feed;
 use crate::shard::router::Router;
+
+mod kept;
+
+use kept::Found;
+pub(super) use kept::is_left_over;
 
 /// Lines between two looks at whether somebody wants to know how far it is, or wants it to end.
 const LINES_PER_LOOK: u64 = 4096;
@@ -341,109 +346,6 @@ impl Active {
     }
 }
 
-/// The segments that are there.
-struct Found {
-    full: Vec<u64>,
-    has_active: bool,
-}
-
-/// The full segments that are kept, and how many of the oldest need not be read.
-struct Kept {
-    full: Vec<FullSegment>,
-    skipped: usize,
-    /// No earlier event will be among the latest that memory holds.
-    in_memory_from: u64,
-}
-
-impl Found {
-    fn look(files: &Files) -> Result<Found, RecoverError> {
-        let full = files.full_segments();
-        let full = full.map_err(|error| file_error(files.directory(), error))?;
-        // No active segment: a first start, or a crash between the two renames of a rotation.
-        let has_active = match files.disk.open(&files.active, Open::Read) {
-            Ok(_) => true,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(error) => return Err(file_error(&files.active, error)),
-        };
-        Ok(Found { full, has_active })
-    }
-
-    fn has_journal(&self) -> bool {
-        self.has_active || !self.full.is_empty()
-    }
-
-    /// Compares with what the snapshot lists: what it lists must be there; what is older than it keeps was about to be
-    /// removed when the server stopped. All else is read: the segment that was active when the snapshot was made is not
-    /// listed, and may have been closed since without a further change.
-    fn kept(
-        &self,
-        files: &Files,
-        coverage: &Coverage,
-        settings: &Settings,
-    ) -> Result<Kept, RecoverError> {
-        let listed = coverage.segments.as_deref().unwrap_or_default();
-        for segment in listed {
-            let first_offset = segment.first_offset;
-            if self.full.binary_search(&first_offset).is_err() {
-                let later = self.full.iter().find(|first| **first > first_offset);
-                let behind = later.map_or(files.active.clone(), |first| files.full(*first));
-                let found = later.copied().unwrap_or(coverage.next_offset);
-                return Err(missing(&behind, first_offset, found));
-            }
-        }
-        let mut full = Vec::new();
-        for &first_offset in &self.full {
-            match listed_at(listed, first_offset) {
-                Some(segment) => full.push(segment),
-                None if is_left_over(first_offset, coverage) => {}
-                None => full.push(FullSegment {
-                    first_offset,
-                    latest_at: Timestamp(u64::MAX),
-                }),
-            }
-        }
-        let last = full.last().map_or(0, |segment| segment.first_offset);
-        let journal_end_min = last.max(coverage.end_offset);
-        let in_memory_from = journal_end_min.saturating_sub(settings.events_in_memory as u64);
-        let skipped = skippable(&full, in_memory_from, coverage, settings);
-        Ok(Kept {
-            full,
-            skipped,
-            in_memory_from,
-        })
-    }
-}
-
-/// Whether a full segment was about to be removed when the server stopped: a start ignores it.
-pub(super) fn is_left_over(first_offset: u64, coverage: &Coverage) -> bool {
-    let listed = coverage.segments.as_deref().unwrap_or_default();
-    first_offset < coverage.kept_from && listed_at(listed, first_offset).is_none()
-}
-
-/// The one of `listed` that begins with `first_offset`. There may be tens of thousands.
-fn listed_at(listed: &[FullSegment], first_offset: u64) -> Option<FullSegment> {
-    let at = listed.binary_search_by_key(&first_offset, |segment| segment.first_offset);
-    at.ok().map(|at| listed[at])
-}
-
-/// How many of the oldest segments hold nothing that a start needs: their changes are in the snapshot, their updates
-/// are forgotten, and there are later events enough to fill the memory.
-fn skippable(
-    full: &[FullSegment],
-    in_memory_from: u64,
-    coverage: &Coverage,
-    settings: &Settings,
-) -> usize {
-    let is_over = |pair: &[FullSegment]| {
-        let end = pair[1].first_offset;
-        let forgotten_at = pair[0].latest_at.0;
-        end <= coverage.next_offset
-            && end <= in_memory_from
-            && forgotten_at.saturating_add(settings.idempotency_ttl_ms) <= settings.now.0
-    };
-    full.windows(2).take_while(|pair| is_over(pair)).count()
-}
-
 /// The bundled sample as a snapshot that covers nothing.
 pub fn sample() -> Snapshot {
     snapshot::parse(SAMPLE.as_bytes()).expect("the sample is tested")
@@ -595,7 +497,7 @@ impl Replay<'_> {
         let file = self.open(path, how)?;
         file.forget_cached();
         let size = file.size().map_err(in_file)?;
-        if looks_foreign(&*file, size).map_err(in_file)? {
+        if foreign::is_not_ours(&*file, size).map_err(in_file)? {
             return Err(RecoverError::Foreign { path: path.clone() });
         }
         let first_offset = self.first_offset_of_active(path, &*file)?;
@@ -793,34 +695,6 @@ struct Torn {
     at: u64,
     end: u64,
     error: LineError,
-}
-
-/// Whether this was not written by this server: it is the events file of the system that the API comes from, or has
-/// no line of ours and not the size of a segment either. What is not ours must not be cut.
-pub(super) fn looks_foreign(file: &dyn DiskFile, size: u64) -> io::Result<bool> {
-    let mut lines = Lines::from(file, 0);
-    let Some((_, first)) = lines.next_line()? else {
-        return Ok(false);
-    };
-    let is_head = first.starts_with(LINE_HEAD);
-    let may_be_head = LINE_HEAD.starts_with(first);
-    if is_head || (may_be_head && lines.next_line()?.is_none()) {
-        return Ok(false);
-    }
-    let mut start = [0; 4096];
-    let read = file.read_at(0, &mut start)?;
-    let is_events_file = foreign::recognise(&start[..read]) == Content::OtherEvents;
-    Ok(is_events_file || (!size.is_multiple_of(BLOCK as u64) && !has_line(file)?))
-}
-
-fn has_line(file: &dyn DiskFile) -> io::Result<bool> {
-    let mut lines = Lines::from(file, 0);
-    while let Some((_, line)) = lines.next_line()? {
-        if Line::read(line).is_ok() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 fn cut(file: &dyn DiskFile, torn: &Torn) -> io::Result<()> {

@@ -5,9 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::directory::{Files, LOCK_NAME};
+use super::foreign;
 use super::line::Line;
 use super::lines::Lines;
-use super::recover;
 use crate::runtime::disk::{DiskFile, Open};
 
 /// A server goes on to another segment some times a second at most: soon nothing changes between two looks.
@@ -83,7 +83,7 @@ impl<B> Scene<B> {
             };
         };
         let size = active.size();
-        match size.and_then(|size| recover::looks_foreign(&**active, size)) {
+        match size.and_then(|size| foreign::is_not_ours(&**active, size)) {
             Ok(false) => Ok(()),
             Ok(true) => Err(SceneError::Foreign { path: path() }),
             Err(error) => Err(cannot_read(&files.active, error)),

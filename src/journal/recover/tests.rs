@@ -241,7 +241,7 @@ impl Journal {
         let snapshot = Snapshot {
             products: shard.products_after(None).cloned().collect(),
             tombstones,
-            coverage: Coverage {
+            coverage: snapshot::Coverage {
                 next_offset: count as u64,
                 end_offset: count as u64,
                 latest_at,
