@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::runtime::tcp::{self, Stream};
 
 /// hyper's own bound on a request head, above ours, so that a client sees our 431 problem.
-const HYPER_HEAD_BYTES_MAX: usize = 64 << 10;
+pub const HYPER_HEAD_BYTES_MAX: usize = 64 << 10;
 /// The most headers of a request; more is hyper's plain 431.
 const HEADERS_MAX: usize = 100;
 

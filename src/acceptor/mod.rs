@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod connection;
 pub mod exchange;
+pub mod framing;
 
 use std::cell::Cell;
 use std::os::fd::OwnedFd;
