@@ -14,7 +14,6 @@ pub struct Lifecycle {
     acceptors_running: AtomicUsize,
     snapshots_done: AtomicBool,
     shards_running: AtomicUsize,
-    connections: AtomicUsize,
     durable_tickets: Vec<DurableTicket>,
 }
 
@@ -34,7 +33,6 @@ impl Lifecycle {
             acceptors_running: AtomicUsize::new(acceptors),
             snapshots_done: AtomicBool::new(false),
             shards_running: AtomicUsize::new(shards),
-            connections: AtomicUsize::new(0),
             durable_tickets: (0..shards).map(|_| DurableTicket::default()).collect(),
         }
     }
@@ -102,20 +100,6 @@ impl Lifecycle {
     /// Whether no shard will decide anything more.
     pub fn shards_are_done(&self) -> bool {
         self.shards_running.load(Ordering::Acquire) == 0
-    }
-
-    /// Counts a connection unless there are `max` already.
-    pub fn open_connection(&self, max: usize) -> bool {
-        let open = self.connections.fetch_add(1, Ordering::Relaxed);
-        if open >= max {
-            self.close_connection();
-        }
-        open < max
-    }
-
-    /// Counts a connection out.
-    pub fn close_connection(&self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// `count` more changes of `shard` are on disk. Only the sequencer calls it.

@@ -1,11 +1,14 @@
 //! An acceptor's executor: its listener, its connections, and the way of a request to the shards and back.
 
+pub mod admission;
 pub mod auth;
+pub mod bodies;
 pub mod connection;
 pub mod exchange;
 pub mod framing;
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,6 +16,7 @@ use std::time::Duration;
 
 use slog::{Logger, warn};
 
+use crate::api;
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
 use crate::messages::{
@@ -21,9 +25,12 @@ use crate::messages::{
 use crate::runtime::clock::Uptime;
 use crate::runtime::executor::{self, HEARTBEAT};
 use crate::runtime::lane::{Doorbell, Receiver, Sender};
-use crate::runtime::tcp::{self, Listener};
+use crate::runtime::tcp::{self, Listener, Stream};
+use crate::runtime::tls::Tls;
 use crate::shard::router::Router;
+use admission::Admission;
 use auth::Keys;
+use bodies::BodyMemory;
 use connection::Connections;
 use exchange::{Exchange, Exchanges};
 
@@ -31,6 +38,8 @@ use exchange::{Exchange, Exchanges};
 const TURN: usize = 256;
 /// How long accepting pauses after an error, such as too many open files.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(50);
+/// How many connections over a bound are told so at a time; any more are closed without a word.
+const REFUSING_MAX: usize = 256;
 /// How long connections have to end by themselves when the server stops; what is left is closed.
 const DRAIN: Duration = Duration::from_secs(7);
 
@@ -58,6 +67,12 @@ pub struct Wiring {
     pub router: Router,
     /// Who may ask.
     pub keys: Arc<Keys>,
+    /// How many may be connected.
+    pub admission: Arc<Admission>,
+    /// What connections are secured with; none speaks in clear.
+    pub tls: Option<Tls>,
+    /// How much of this acceptor's memory bodies may take, in bytes.
+    pub body_bytes_max: usize,
     /// The configuration.
     pub config: Arc<Config>,
     /// The server.
@@ -84,6 +99,11 @@ pub struct Acceptor {
     feed_window: u32,
     feed_answers: Exchanges<FeedAnswer>,
     connections: Connections,
+    admission: Arc<Admission>,
+    refusing: Cell<usize>,
+    tls: Option<Tls>,
+    /// The memory of request bodies.
+    pub bodies: Rc<BodyMemory>,
     uptime: Uptime,
     now_ms: Cell<u64>,
     next_request_id: Cell<u128>,
@@ -112,6 +132,10 @@ pub async fn run(wiring: Wiring) {
         feed_window: wiring.feed_window,
         feed_answers: Exchanges::default(),
         connections: Connections::default(),
+        admission: wiring.admission,
+        refusing: Cell::new(0),
+        tls: wiring.tls,
+        bodies: Rc::new(BodyMemory::new(wiring.body_bytes_max)),
         now_ms: Cell::new(uptime.now_ms()),
         uptime,
         next_request_id: Cell::new(wiring.request_id_seed),
@@ -149,17 +173,7 @@ async fn accept(acceptor: Rc<Acceptor>, listener: Listener) {
         match listener.accept().await {
             Ok(_) if acceptor.is_draining() => {}
             Ok(stream) => {
-                if !acceptor
-                    .lifecycle
-                    .open_connection(acceptor.config.connections_max)
-                {
-                    continue;
-                }
-                let acceptor = acceptor.clone();
-                executor::spawn(async move {
-                    connection::serve(acceptor.clone(), stream).await;
-                    acceptor.lifecycle.close_connection();
-                });
+                begin(&acceptor, stream);
             }
             // The listener was stopped. It is kept open, so that its descriptor means nothing else.
             Err(_) if acceptor.is_draining() => std::future::pending().await,
@@ -168,6 +182,26 @@ async fn accept(acceptor: Rc<Acceptor>, listener: Listener) {
                 executor::sleep(ACCEPT_BACK_OFF).await;
             }
         }
+    }
+}
+
+/// Serves the connection beside the others, or tells it that there are too many.
+fn begin(acceptor: &Rc<Acceptor>, stream: Stream) {
+    let address = stream.peer();
+    let acceptor = acceptor.clone();
+    match acceptor.admission.admit(acceptor.counted_address(address)) {
+        Ok(admitted) => executor::spawn(async move {
+            connection::serve(acceptor, stream).await;
+            drop(admitted);
+        }),
+        // Through TLS the answer would cost a handshake; beyond this many at a time even the plain one costs too much.
+        Err(_) if acceptor.tls().is_some() || acceptor.refusing.get() >= REFUSING_MAX => {}
+        Err(full) => executor::spawn(async move {
+            acceptor.refusing.set(acceptor.refusing.get() + 1);
+            let answer = api::connection_refusal(&acceptor, full);
+            connection::refuse(acceptor.clone(), stream, &answer).await;
+            acceptor.refusing.set(acceptor.refusing.get() - 1);
+        }),
     }
 }
 
@@ -225,6 +259,20 @@ impl Acceptor {
     /// The time that deadlines are counted in, as of the last heartbeat.
     pub fn now_ms(&self) -> u64 {
         self.now_ms.get()
+    }
+
+    /// What connections are secured with; none speaks in clear.
+    fn tls(&self) -> Option<Tls> {
+        self.tls.clone()
+    }
+
+    /// The address whose connections are counted: all clients of a trusted proxy come from one.
+    fn counted_address(&self, peer: Option<IpAddr>) -> Option<IpAddr> {
+        let is_proxy = |peer: &IpAddr| {
+            let mut proxies = self.config.trusted_proxies.iter();
+            proxies.any(|network| network.contains(*peer))
+        };
+        peer.filter(|peer| !is_proxy(peer))
     }
 
     /// Whether the server stops.

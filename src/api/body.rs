@@ -15,20 +15,16 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::problem::{Code, Problem};
+use crate::acceptor::Acceptor;
+use crate::acceptor::bodies::{Exhausted, Held};
 use crate::encoding;
 
 /// The largest body, in bytes.
-const BODY_BYTES_MAX: usize = 1 << 20;
+pub const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// Judges a body by its headers, before any of it is read and before `100 Continue` invites it.
 pub fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
-    let declared = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok());
-    if declared
-        .and_then(|text| text.parse::<u64>().ok())
-        .is_some_and(|length| length > BODY_BYTES_MAX as u64)
-    {
+    if declared_length(headers).is_some_and(|length| length > BODY_BYTES_MAX as u64) {
         return Err(too_large());
     }
     match headers.get(CONTENT_TYPE) {
@@ -38,6 +34,10 @@ pub fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
         )),
         _ => Ok(()),
     }
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn is_json(content_type: &[u8]) -> bool {
@@ -57,10 +57,32 @@ fn too_large() -> Problem {
     )
 }
 
+/// The bytes of a body, and its share of the memory for bodies.
+pub struct ReadBody {
+    bytes: Bytes,
+    _held: Held,
+}
+
+impl std::ops::Deref for ReadBody {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Reads the whole body. In the usual case it is one piece of hyper's own buffer and not copied.
-pub async fn read(mut body: Incoming) -> Result<Bytes, Problem> {
+pub async fn read(
+    acceptor: &Acceptor,
+    headers: &HeaderMap,
+    mut body: Incoming,
+) -> Result<ReadBody, Problem> {
+    let mut held = acceptor.bodies.hold();
+    let declared = declared_length(headers).unwrap_or(0) as usize;
+    held.grow_to(declared).map_err(no_memory)?;
     let mut first: Option<Bytes> = None;
     let mut joined = BytesMut::new();
+    let mut length = 0;
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         let frame = frame.map_err(|error| {
             let detail = format!("the body could not be read: {error}");
@@ -69,21 +91,32 @@ pub async fn read(mut body: Incoming) -> Result<Bytes, Problem> {
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        if first.as_ref().map_or(0, Bytes::len) + joined.len() + data.len() > BODY_BYTES_MAX {
+        length += data.len();
+        if length > BODY_BYTES_MAX {
             return Err(too_large());
         }
+        held.grow_to(length).map_err(no_memory)?;
         match &mut first {
             None => first = Some(data),
             Some(before) => {
+                joined.reserve(declared.saturating_sub(joined.len()));
                 joined.extend_from_slice(&std::mem::take(before));
                 joined.extend_from_slice(&data);
             }
         }
     }
-    match joined.is_empty() {
-        true => Ok(first.unwrap_or_default()),
-        false => Ok(joined.freeze()),
-    }
+    let bytes = match joined.is_empty() {
+        true => first.unwrap_or_default(),
+        false => joined.freeze(),
+    };
+    Ok(ReadBody { bytes, _held: held })
+}
+
+fn no_memory(_: Exhausted) -> Problem {
+    Problem::new(
+        Code::Overloaded,
+        "as much is taken by the bodies of other requests as MAX_BODY_MEMORY_MIB allows",
+    )
 }
 
 /// Reads `json`, an object, as a `T`: text that is not JSON is one problem, a member of the wrong type another.

@@ -10,6 +10,7 @@ mod events;
 mod problem;
 mod products;
 mod query;
+mod refusal;
 mod respond;
 mod route;
 mod updates;
@@ -18,7 +19,7 @@ mod wire;
 use std::rc::Rc;
 
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{ALLOW, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -27,8 +28,11 @@ use ulid::{ULID_LEN, Ulid};
 use crate::acceptor::Acceptor;
 use crate::acceptor::auth::{Access, KEY_HEADER};
 use crate::acceptor::connection::{Phase, Watch};
+use crate::acceptor::framing::Verdict;
 use crate::runtime::clock;
+pub use body::BODY_BYTES_MAX;
 use problem::{Code, Problem};
+pub use refusal::connection_refusal;
 use respond::Answer;
 pub use respond::ResponseBody;
 use route::Route;
@@ -44,13 +48,21 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub async fn handle(
     acceptor: Rc<Acceptor>,
     watch: Rc<Watch>,
+    framing: Verdict,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let (head, body) = request.into_parts();
     let request_id = request_id(&acceptor, &head.headers);
-    let answer = answer(&acceptor, &watch, &head, body).await;
+    let answer = match framing {
+        Verdict::Refused(fault) => Err(malformed(fault.as_str())),
+        Verdict::Sound | Verdict::Chunked => answer(&acceptor, &watch, &head, body).await,
+    };
     let mut response = answer.unwrap_or_else(|problem| problem.into_response(text(&request_id)));
-    response.headers_mut().insert(REQUEST_ID, request_id);
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, request_id);
+    if framing == Verdict::Chunked {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
 
@@ -65,18 +77,17 @@ fn request_id(acceptor: &Acceptor, headers: &HeaderMap) -> HeaderValue {
         let id = id.as_bytes();
         (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.iter().all(is_printable)
     });
-    given.cloned().unwrap_or_else(|| {
-        let id = Ulid::from_parts(clock::wall_now().0, acceptor.next_request_id());
-        let mut buffer = [0; ULID_LEN];
-        HeaderValue::from_str(id.array_to_str(&mut buffer)).expect("a ULID is ASCII")
-    })
+    given.cloned().unwrap_or_else(|| new_request_id(acceptor))
+}
+
+fn new_request_id(acceptor: &Acceptor) -> HeaderValue {
+    let id = Ulid::from_parts(clock::wall_now().0, acceptor.next_request_id());
+    let mut buffer = [0; ULID_LEN];
+    HeaderValue::from_str(id.array_to_str(&mut buffer)).expect("a ULID is ASCII")
 }
 
 async fn answer(acceptor: &Rc<Acceptor>, watch: &Watch, head: &Parts, body: Incoming) -> Answer {
-    check_head(head).map_err(|problem| Problem {
-        closes: true,
-        ..problem
-    })?;
+    check_head(head)?;
     if head.method == Method::OPTIONS && head.uri.path() == "*" {
         return Ok(options("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
     }
@@ -105,7 +116,7 @@ async fn answer(acceptor: &Rc<Acceptor>, watch: &Watch, head: &Parts, body: Inco
         Route::Update | Route::Create | Route::Set | Route::Delete => {
             body::check_headers(&head.headers)?;
             watch.enter(Phase::Body, acceptor.now_ms());
-            let json = body::read(body).await?;
+            let json = body::read(acceptor, &head.headers, body).await?;
             watch.enter(Phase::Handling, acceptor.now_ms());
             match route {
                 Route::Update => updates::handle(acceptor, &json).await,
@@ -117,7 +128,7 @@ async fn answer(acceptor: &Rc<Acceptor>, watch: &Watch, head: &Parts, body: Inco
     }
 }
 
-/// What hyper leaves unchecked of a head.
+/// What hyper and the framing leave unchecked of a head.
 fn check_head(head: &Parts) -> Result<(), Problem> {
     let headers = head.headers.iter();
     let header_bytes: usize = headers
@@ -127,31 +138,33 @@ fn check_head(head: &Parts) -> Result<(), Problem> {
     if header_bytes + path_bytes + head.method.as_str().len() > HEAD_BYTES_MAX {
         let detail =
             format!("the request line and headers may have at most {HEAD_BYTES_MAX} bytes");
-        return Err(Problem::new(Code::HeadersTooLarge, detail));
+        return Err(Problem {
+            closes: true,
+            ..Problem::new(Code::HeadersTooLarge, detail)
+        });
     }
-    let malformed = |detail: &str| Err(Problem::new(Code::ValidationError, detail));
     let mut hosts = head.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) if is_valid_host(host.as_bytes()) => {}
         (None, None) if head.version == hyper::Version::HTTP_10 => {}
-        _ => return malformed("exactly one valid Host header is needed"),
+        _ => return Err(malformed("exactly one valid Host header is needed")),
     }
-    if head
-        .uri
-        .authority()
-        .is_some_and(|authority| authority.as_str().contains('@'))
-    {
-        return malformed("the target must not contain userinfo");
+    let authority = head.uri.authority();
+    if authority.is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(malformed("the target must not contain userinfo"));
     }
     let is_asterisk = head.uri.path() == "*" && head.method == Method::OPTIONS;
     if !head.uri.path().starts_with('/') && !is_asterisk {
-        return malformed("the target must be a path or an absolute URI");
+        return Err(malformed("the target must be a path or an absolute URI"));
     }
-    let mut encodings = head.headers.get_all(TRANSFER_ENCODING).iter();
-    match (encodings.next(), encodings.next()) {
-        (None, _) => Ok(()),
-        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => malformed("the Transfer-Encoding must be exactly chunked"),
+    Ok(())
+}
+
+/// A head that cannot be trusted, nor what follows it.
+fn malformed(detail: &str) -> Problem {
+    Problem {
+        closes: true,
+        ..Problem::new(Code::ValidationError, detail)
     }
 }
 

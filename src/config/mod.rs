@@ -22,7 +22,7 @@ pub use cidr::Cidr;
 pub use cors::CorsOrigins;
 pub use errors::{ConfigError, ConfigErrors};
 pub use keys::Key;
-pub use values::{Environment, JournalSync, LogLevel, RateLimit, RateLimitKind};
+pub use values::{Environment, JournalSync, LogLevel, RateLimit, RateLimitKind, TlsPaths};
 pub use variables::{VARIABLES, Variable};
 
 use crate::plan::CpuPlan;
@@ -72,6 +72,8 @@ pub struct Config {
     pub data_path: PathBuf,
     /// The journal's active segment; never the snapshot file.
     pub events_path: PathBuf,
+    /// Certificate and key of TLS; `None` speaks in clear.
+    pub tls: Option<TlsPaths>,
     /// Whether anything is written to disk.
     pub persistence: bool,
     /// The rate limits.
@@ -84,6 +86,8 @@ pub struct Config {
     pub write_timeout: Duration,
     /// Between two requests of a connection.
     pub idle_timeout: Duration,
+    /// Bytes of request bodies held at a time, in all.
+    pub body_memory_bytes_max: u64,
     /// Open connections in all.
     pub connections_max: usize,
     /// Open connections of one address.
@@ -139,12 +143,14 @@ fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError
         journal_sync: r.read("JOURNAL_SYNC", JournalSync::parse),
         data_path: r.read("DATA_PATH", file_path),
         events_path: r.read("EVENTS_FILE_PATH", file_path),
+        tls: read_tls(r),
         persistence: r.read("ENABLE_JSON_PERSISTENCE", truth),
         rate_limit: read_rate_limit(r),
         header_timeout: r.read("HEADER_TIMEOUT", duration),
         body_timeout: r.read("BODY_TIMEOUT", duration),
         write_timeout: r.read("WRITE_TIMEOUT", duration),
         idle_timeout: r.read("IDLE_TIMEOUT", duration),
+        body_memory_bytes_max: r.read("MAX_BODY_MEMORY_MIB", mebibytes),
         connections_max: r.read("MAX_CONNECTIONS", whole),
         connections_per_ip_max: r.read("MAX_CONNECTIONS_PER_IP", whole),
         waiters_max: r.read("MAX_WAITERS", whole),
@@ -156,6 +162,23 @@ fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError
     refuse_equal_ports(r, &config);
     refuse_equal_paths(r, &config);
     reader.finish(config)
+}
+
+fn read_tls<F: Fn(&str) -> Option<OsString>>(r: &mut Reader<F>) -> Option<TlsPaths> {
+    let certificates = r.read_optional("TLS_CERT_PATH", file_path);
+    let key = r.read_optional("TLS_KEY_PATH", file_path);
+    let refused = r.refused("TLS_CERT_PATH") || r.refused("TLS_KEY_PATH");
+    match (certificates, key) {
+        (Some(certificates), Some(key)) => return Some(TlsPaths { certificates, key }),
+        (None, Some(_)) if !refused => {
+            r.refuse("TLS_CERT_PATH", None, "not set, but TLS_KEY_PATH is");
+        }
+        (Some(_), None) if !refused => {
+            r.refuse("TLS_KEY_PATH", None, "not set, but TLS_CERT_PATH is");
+        }
+        _ => {}
+    }
+    None
 }
 
 fn read_rate_limit<F: Fn(&str) -> Option<OsString>>(r: &mut Reader<F>) -> RateLimit {

@@ -1,9 +1,19 @@
 //! The closed sets of values that some variables take, and the rate limits as a group.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::parse::{duration_text, one_of};
 use super::variables::Variable;
+
+/// Where certificate and key of TLS are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsPaths {
+    /// The chain of certificates in PEM, the server's own first.
+    pub certificates: PathBuf,
+    /// Its private key in PEM.
+    pub key: PathBuf,
+}
 
 /// The least severity that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

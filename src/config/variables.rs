@@ -77,6 +77,18 @@ pub const VARIABLES: &[Variable] = &[
         "keys that open the admin endpoints as well",
     ),
     variable(
+        "TLS_CERT_PATH",
+        "none",
+        "the path of a file, together with TLS_KEY_PATH",
+        "chain of certificates in PEM; turns TLS on for the API, read again on SIGHUP",
+    ),
+    variable(
+        "TLS_KEY_PATH",
+        "none",
+        "the path of a file, together with TLS_CERT_PATH",
+        "the certificate's private key in PEM",
+    ),
+    variable(
         "INVENTORY_WORKER_COUNT",
         "4",
         "1-256",
@@ -221,16 +233,22 @@ pub const VARIABLES: &[Variable] = &[
         "between two requests of a connection",
     ),
     variable(
+        "MAX_BODY_MEMORY_MIB",
+        "256",
+        "1-65536",
+        "request bodies held at a time, in MiB; more get 503. Clients sending at once x their bodies",
+    ),
+    variable(
         "MAX_CONNECTIONS",
         "65536",
         "16-1000000",
-        "open connections in all",
+        "open connections in all; more get 503. Clients x their connections, below the limit of open files",
     ),
     variable(
         "MAX_CONNECTIONS_PER_IP",
         "16384",
         "16-1000000",
-        "open connections of one address",
+        "open connections of one address, trusted proxies excepted; more get 503. Of the stores behind one address",
     ),
     variable(
         "MAX_WAITERS",

@@ -9,3 +9,4 @@ pub mod preflight;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 pub mod tcp;
+pub mod tls;

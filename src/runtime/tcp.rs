@@ -1,13 +1,17 @@
 //! Listeners and streams, and the adaptor through which hyper reads and writes them.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_lite::io::{AsyncRead, AsyncWrite};
+use futures_rustls::server::TlsStream;
 use socket2::{Domain, Protocol, Socket, Type};
+
+use super::tls::Tls;
 
 /// Connections that the kernel keeps waiting to be accepted, per listener.
 const BACKLOG: i32 = 4096;
@@ -68,7 +72,9 @@ impl Listener {
         let inner = self.inner.accept().await.map_err(io::Error::from)?;
         // Best effort: a connection that is gone already is met at its first read.
         let _ = inner.set_nodelay(true);
-        Ok(Stream { inner })
+        Ok(Stream {
+            transport: Transport::Plain(inner),
+        })
     }
 
     /// For [`stop_listening`], while this listener lives.
@@ -77,20 +83,97 @@ impl Listener {
     }
 }
 
-/// A connection.
+/// A connection, in clear or through TLS.
 pub struct Stream {
-    inner: glommio::net::TcpStream,
+    transport: Transport,
+}
+
+enum Transport {
+    Plain(glommio::net::TcpStream),
+    Tls(Box<TlsStream<glommio::net::TcpStream>>),
 }
 
 impl Stream {
+    /// The same connection through TLS, when the client has shaken hands.
+    ///
+    /// # Errors
+    /// If the client does not speak TLS as `tls` does, or ends.
+    pub async fn secure(self, tls: &Tls) -> io::Result<Stream> {
+        let transport = match self.transport {
+            Transport::Plain(inner) => Transport::Tls(Box::new(tls.accept(inner).await?)),
+            secure @ Transport::Tls(_) => secure,
+        };
+        Ok(Stream { transport })
+    }
+
     /// For [`shutdown`], while this stream lives.
     pub fn descriptor(&self) -> RawFd {
-        self.inner.as_raw_fd()
+        self.socket().as_raw_fd()
     }
 
     /// The peer's address; none if the connection is gone.
     pub fn peer(&self) -> Option<IpAddr> {
-        self.inner.peer_addr().ok().map(|address| address.ip())
+        let address = self.socket().peer_addr().ok()?;
+        Some(address.ip().to_canonical())
+    }
+
+    fn socket(&self) -> &glommio::net::TcpStream {
+        match &self.transport {
+            Transport::Plain(inner) => inner,
+            Transport::Tls(inner) => inner.get_ref().0,
+        }
+    }
+
+    /// Reads into `spare`. Returns what was read: nothing at the end.
+    pub fn poll_read<'b>(
+        &mut self,
+        context: &mut Context<'_>,
+        spare: &'b mut [MaybeUninit<u8>],
+    ) -> Poll<io::Result<&'b [u8]>> {
+        let start = spare.as_mut_ptr().cast::<u8>();
+        let read = match &mut self.transport {
+            Transport::Plain(inner) => {
+                // SAFETY: `recv` writes to the slice and never reads it, so its bytes need not be initialised.
+                let target = unsafe { std::slice::from_raw_parts_mut(start, spare.len()) };
+                ready!(Pin::new(inner).poll_read(context, target))?
+            }
+            Transport::Tls(inner) => {
+                spare.fill(MaybeUninit::new(0));
+                // SAFETY: the bytes were just initialised.
+                let target = unsafe { std::slice::from_raw_parts_mut(start, spare.len()) };
+                ready!(Pin::new(inner).poll_read(context, target))?
+            }
+        };
+        // SAFETY: so many bytes were just written to the slice.
+        Poll::Ready(Ok(unsafe { std::slice::from_raw_parts(start, read) }))
+    }
+
+    /// Writes some of `bytes`; returns how many.
+    pub fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.transport {
+            Transport::Plain(inner) => Pin::new(inner).poll_write(context, bytes),
+            Transport::Tls(inner) => Pin::new(inner).poll_write(context, bytes),
+        }
+    }
+
+    /// Ready when all that was written is in the socket.
+    pub fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Plain(inner) => Pin::new(inner).poll_flush(context),
+            Transport::Tls(inner) => Pin::new(inner).poll_flush(context),
+        }
+    }
+
+    /// Ends our side. The other may go on.
+    pub fn poll_close(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.transport {
+            Transport::Plain(inner) => Pin::new(inner).poll_close(context),
+            Transport::Tls(inner) => Pin::new(inner).poll_close(context),
+        }
     }
 }
 
@@ -100,16 +183,12 @@ impl hyper::rt::Read for Stream {
         context: &mut Context<'_>,
         mut buffer: hyper::rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        // SAFETY: `recv` writes to the slice and never reads it, so its bytes need not be initialised; it is
-        // only advanced by the number of bytes that `recv` says it wrote.
-        let read = unsafe {
-            let spare = buffer.as_mut();
-            let spare =
-                std::slice::from_raw_parts_mut(spare.as_mut_ptr().cast::<u8>(), spare.len());
-            ready!(Pin::new(&mut self.inner).poll_read(context, spare))?
-        };
-        // SAFETY: see above.
-        unsafe { buffer.advance(read) };
+        // SAFETY: the stream writes to the slice and never takes from it what was initialised; it says how many bytes
+        // it wrote.
+        unsafe {
+            let read = ready!(Stream::poll_read(&mut self, context, buffer.as_mut()))?.len();
+            buffer.advance(read);
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -120,14 +199,14 @@ impl hyper::rt::Write for Stream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, bytes)
+        Stream::poll_write(&mut self, context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
+        Stream::poll_flush(&mut self, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_close(context)
+        Stream::poll_close(&mut self, context)
     }
 }

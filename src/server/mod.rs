@@ -11,18 +11,22 @@ use std::sync::Arc;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use slog::{Logger, info};
+use slog::{Logger, info, warn};
 
 use crate::config::Config;
 use crate::journal::directory;
 use crate::lifecycle::Lifecycle;
 use crate::observe::log;
 use crate::plan::{Machine, Plan};
+use crate::runtime::tls::Tls;
 use crate::runtime::{preflight, tcp};
 use roles::{Roles, Shared};
 use state::State;
 
 pub use state::files;
+
+/// Files that are open beside connections: rings, listeners, segments, and what the runtime keeps.
+const FILES_BESIDE_CONNECTIONS: u64 = 256;
 
 /// Serves until SIGTERM or SIGINT. Says on standard error what keeps it from starting.
 pub fn serve() -> ExitCode {
@@ -63,7 +67,7 @@ fn start_and_wait(
     for check in preflight::run() {
         check.outcome?;
     }
-    raise_open_files();
+    raise_open_files(config, log);
     // Before any thread is pinned: afterwards only the pinned CPU would be seen.
     let machine = Machine::read();
     let plan = Plan::new(
@@ -88,8 +92,14 @@ fn start_and_wait(
         plan.acceptor_count.into(),
         plan.shard_count.into(),
     ));
+    let tls = config
+        .tls
+        .as_ref()
+        .map(|paths| Tls::read(&paths.certificates, &paths.key))
+        .transpose()?;
     let shared = Shared {
         config: config.clone(),
+        tls,
         lifecycle: lifecycle.clone(),
         log: log.clone(),
     };
@@ -122,8 +132,8 @@ fn start_and_wait(
     })
 }
 
-/// A connection is a file: take as many as we may have.
-fn raise_open_files() {
+/// A connection is a file: take as many as we may have, and say so if they are fewer than connections may be.
+fn raise_open_files(config: &Config, log: &Logger) {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -131,4 +141,12 @@ fn raise_open_files() {
     };
     // Refused only where the limit cannot be raised; then accepting meets it, and says so.
     let _ = setrlimit(Resource::Nofile, raised);
+    let needed = config.connections_max as u64 + FILES_BESIDE_CONNECTIONS;
+    if let Some(allowed) = getrlimit(Resource::Nofile)
+        .current
+        .filter(|allowed| *allowed < needed)
+    {
+        warn!(log, "Fewer files may be open than MAX_CONNECTIONS needs: raise the limit (ulimit -n, LimitNOFILE) or lower it";
+            "allowed" => allowed, "needed" => needed);
+    }
 }

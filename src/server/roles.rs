@@ -11,12 +11,14 @@ use slog::{Logger, o};
 
 use super::lanes::{self, AcceptorEnds, Bells, SequencerEnds, ShardEnds, Sizes};
 use super::state::{OnDisk, State};
-use crate::acceptor::{self, auth::Keys};
+use crate::acceptor::{self, admission::Admission, auth::Keys};
+use crate::api::BODY_BYTES_MAX;
 use crate::config::Config;
 use crate::journal::segments::{Extent, Segments};
 use crate::lifecycle::Lifecycle;
 use crate::plan::{ExecutorPlan, Plan, Role};
 use crate::runtime::executor::{self, Executor, HEARTBEAT};
+use crate::runtime::tls::Tls;
 use crate::sequencer::feed::Feed;
 use crate::sequencer::order::Order;
 use crate::sequencer::snapshots::Policy;
@@ -36,6 +38,8 @@ pub struct Shared {
     pub lifecycle: Arc<Lifecycle>,
     /// For what an operator must know.
     pub log: Logger,
+    /// What connections are secured with; none speaks in clear.
+    pub tls: Option<Tls>,
 }
 
 /// Every role, until it is started. Acceptors start at once, so that health can be asked for while the state is read
@@ -209,6 +213,11 @@ fn acceptors(
         config.api_keys.clone(),
         config.admin_api_keys.clone(),
     ));
+    let admission = Arc::new(Admission::new(
+        config.connections_max,
+        config.connections_per_ip_max,
+    ));
+    let body_bytes_max = config.body_memory_bytes_max as usize / sockets.len();
     let mut acceptors = Vec::new();
     for (index, (socket, ends)) in sockets.into_iter().zip(ends).enumerate() {
         acceptors.push(Some(acceptor::Wiring {
@@ -223,6 +232,10 @@ fn acceptors(
             feed_window: sizes.feed_window as u32,
             router: router.clone(),
             keys: keys.clone(),
+            admission: admission.clone(),
+            tls: shared.tls.clone(),
+            // Each takes one body at least.
+            body_bytes_max: body_bytes_max.max(BODY_BYTES_MAX),
             config: config.clone(),
             lifecycle: shared.lifecycle.clone(),
             log: shared.log.new(o!("acceptor" => index)),

@@ -1,73 +1,26 @@
-//! One connection: hyper's loop over the stream, the deadlines it is under, and its end when the server stops.
+//! What every connection is doing and since when, and the sweep that ends those past their deadline.
 
 use std::cell::{Cell, RefCell};
-use std::convert::Infallible;
-use std::future::{Future, poll_fn};
-use std::io;
 use std::net::IpAddr;
 use std::os::fd::RawFd;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-
-use super::Acceptor;
-use crate::api;
+use crate::acceptor::framing::{Framing, Verdict};
 use crate::config::Config;
 use crate::runtime::tcp::{self, Stream};
 
-/// hyper's own bound on a request head, above ours, so that a client sees our 431 problem.
-pub const HYPER_HEAD_BYTES_MAX: usize = 64 << 10;
-/// The most headers of a request; more is hyper's plain 431.
-const HEADERS_MAX: usize = 100;
-
-/// Serves `stream` until either side ends it.
-pub async fn serve(acceptor: Rc<Acceptor>, stream: Stream) {
-    let watch = Rc::new(Watch::new(&stream, acceptor.now_ms()));
-    let _listed = acceptor.connections.list(watch.clone());
-    let watched = WatchedStream {
-        stream,
-        watch: watch.clone(),
-        acceptor: acceptor.clone(),
-    };
-    let service = service_fn(|request| {
-        let (acceptor, watch) = (acceptor.clone(), watch.clone());
-        async move {
-            watch.enter(Phase::Handling, acceptor.now_ms());
-            let response = api::handle(acceptor.clone(), watch.clone(), request).await;
-            watch.enter(Phase::Responding, acceptor.now_ms());
-            Ok::<_, Infallible>(response)
-        }
-    });
-    let connection = http1::Builder::new()
-        .half_close(false)
-        .header_read_timeout(None::<Duration>)
-        .max_header_size(HYPER_HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
-        .serve_connection(watched, service);
-    let mut connection = std::pin::pin!(connection);
-    let mut draining = false;
-    poll_fn(|context| {
-        watch.park(context.waker());
-        if !draining && acceptor.is_draining() {
-            draining = true;
-            connection.as_mut().graceful_shutdown();
-        }
-        // How a connection ended is the peer's business: whatever was wrong with a request was answered.
-        connection.as_mut().poll(context).map(|_ended| ())
-    })
-    .await;
-}
+/// How long a client has to take a last answer and to end its side. What it still sends meanwhile is thrown away: to
+/// close at once would reset the connection, and the answer could be lost on its way.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What a connection is doing, which says what deadline it is under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Between requests.
     Idle,
-    /// The head of a request has begun.
+    /// The head of a request has begun, or the handshake of TLS.
     Head,
     /// The body of a request is awaited.
     Body,
@@ -75,6 +28,8 @@ pub enum Phase {
     Handling,
     /// The response is being written.
     Responding,
+    /// The last response has been written.
+    Lingering,
 }
 
 /// The state of a connection that its acceptor's sweep looks at.
@@ -85,10 +40,13 @@ pub struct Watch {
     since_ms: Cell<u64>,
     write_blocked_since_ms: Cell<Option<u64>>,
     waker: RefCell<Option<Waker>>,
+    /// Where the requests of the connection begin and end.
+    pub(super) framing: RefCell<Framing>,
 }
 
 impl Watch {
-    fn new(stream: &Stream, now_ms: u64) -> Watch {
+    /// Of a connection that begins.
+    pub(super) fn new(stream: &Stream, now_ms: u64) -> Watch {
         Watch {
             descriptor: stream.descriptor(),
             peer: stream.peer(),
@@ -96,6 +54,7 @@ impl Watch {
             since_ms: Cell::new(now_ms),
             write_blocked_since_ms: Cell::new(None),
             waker: RefCell::new(None),
+            framing: RefCell::default(),
         }
     }
 
@@ -104,13 +63,50 @@ impl Watch {
         self.peer
     }
 
+    /// What was found of the next head.
+    pub(super) fn next_verdict(&self) -> Verdict {
+        self.framing.borrow_mut().next_verdict()
+    }
+
     /// The connection is now in `phase`.
     pub fn enter(&self, phase: Phase, now_ms: u64) {
         self.phase.set(phase);
         self.since_ms.set(now_ms);
     }
 
-    fn park(&self, waker: &Waker) {
+    /// The socket has given something, or the end.
+    pub(super) fn has_read(&self, now_ms: u64) {
+        if self.phase.get() == Phase::Idle {
+            self.enter(Phase::Head, now_ms);
+        }
+    }
+
+    /// The socket has nothing to give for now.
+    pub(super) fn waits_for_reading(&self, now_ms: u64) {
+        if self.phase.get() == Phase::Responding && self.write_blocked_since_ms.get().is_none() {
+            // Part of the next head may have come with the request before.
+            let phase = match self.framing.borrow().is_within_head() {
+                true => Phase::Head,
+                false => Phase::Idle,
+            };
+            self.enter(phase, now_ms);
+        }
+    }
+
+    /// The socket has taken something, or cannot.
+    pub(super) fn has_written(&self, is_blocked: bool, now_ms: u64) {
+        match (is_blocked, self.write_blocked_since_ms.get()) {
+            (false, _) => self.write_blocked_since_ms.set(None),
+            (true, None) => self.write_blocked_since_ms.set(Some(now_ms)),
+            (true, Some(_)) => {}
+        }
+        // A streamed response is still one while it waits for more to send.
+        if self.phase.get() == Phase::Idle {
+            self.enter(Phase::Responding, now_ms);
+        }
+    }
+
+    pub(super) fn park(&self, waker: &Waker) {
         let mut parked = self.waker.borrow_mut();
         if !parked.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *parked = Some(waker.clone());
@@ -135,6 +131,7 @@ impl Watch {
             Phase::Idle => config.idle_timeout,
             Phase::Head => config.header_timeout,
             Phase::Body => config.body_timeout,
+            Phase::Lingering => LINGER,
             Phase::Handling | Phase::Responding => return false,
         };
         passed(self.since_ms.get(), limit)
@@ -151,13 +148,13 @@ pub struct Connections {
 
 /// Takes its connection off the list when dropped. Between that and the closing of the stream no other task runs, so
 /// the sweep never meets a descriptor that means something else by now.
-struct Listed<'a> {
+pub(super) struct Listed<'a> {
     connections: &'a Connections,
     index: usize,
 }
 
 impl Connections {
-    fn list(&self, watch: Rc<Watch>) -> Listed<'_> {
+    pub(super) fn list(&self, watch: Rc<Watch>) -> Listed<'_> {
         let mut slots = self.slots.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
             slots.push(None);
@@ -208,62 +205,5 @@ impl Drop for Listed<'_> {
     fn drop(&mut self) {
         self.connections.slots.borrow_mut()[self.index] = None;
         self.connections.free.borrow_mut().push(self.index);
-    }
-}
-
-/// The stream, telling the watch what it sees.
-struct WatchedStream {
-    stream: Stream,
-    watch: Rc<Watch>,
-    acceptor: Rc<Acceptor>,
-}
-
-impl hyper::rt::Read for WatchedStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        let watch = &self.watch;
-        match (watch.phase.get(), read.is_ready()) {
-            (Phase::Idle, true) => watch.enter(Phase::Head, self.acceptor.now_ms()),
-            (Phase::Responding, false) if watch.write_blocked_since_ms.get().is_none() => {
-                watch.enter(Phase::Idle, self.acceptor.now_ms());
-            }
-            _ => {}
-        }
-        read
-    }
-}
-
-impl hyper::rt::Write for WatchedStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        let watch = &self.watch;
-        match (written.is_ready(), watch.write_blocked_since_ms.get()) {
-            (true, _) => watch.write_blocked_since_ms.set(None),
-            (false, None) => watch
-                .write_blocked_since_ms
-                .set(Some(self.acceptor.now_ms())),
-            (false, Some(_)) => {}
-        }
-        // A streamed response is still one while it waits for more to send.
-        if watch.phase.get() == Phase::Idle {
-            watch.enter(Phase::Responding, self.acceptor.now_ms());
-        }
-        written
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
