@@ -9,9 +9,8 @@ use rustix::process::{Resource, getrlimit};
 
 use super::{plan_of, print};
 use crate::config::{Config, ConfigErrors};
-
-/// Descriptors beside those of connections: listeners, the journal's files, eventfds and rings, with room to spare.
-const DESCRIPTORS_OWN: u64 = 512;
+use crate::runtime::tls::Tls;
+use crate::server::DESCRIPTORS_OWN;
 
 /// One check and how it came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +43,7 @@ fn configuration_lines(config: Result<Config, ConfigErrors>) -> Vec<CheckLine> {
             line("plan", check_plan(&config)),
             line("DATA_PATH", check_path(&config, &config.data_path)),
             line("EVENTS_FILE_PATH", check_path(&config, &config.events_path)),
+            line("TLS", check_tls(&config)),
             line("open files", check_open_files(config.connections_max)),
         ],
         Err(errors) => errors
@@ -69,6 +69,16 @@ fn check_plan(config: &Config) -> Result<String, String> {
         plan.acceptor_count,
         plan.shard_count
     ))
+}
+
+/// Whether certificate and key can be read and belong together.
+fn check_tls(config: &Config) -> Result<String, String> {
+    let Some(paths) = &config.tls else {
+        return Ok("off: keys cross the network in clear".to_owned());
+    };
+    let read = Tls::read(&paths.certificates, &paths.key).map_err(|error| error.to_string())?;
+    drop(read);
+    Ok(paths.certificates.display().to_string())
 }
 
 /// Whether a file can be written there: its directory, or the nearest one above that exists, is writable.
@@ -184,6 +194,7 @@ mod tests {
     fn each_line_says_how_it_came_out() {
         let lines = [
             line("plan", Ok("fine".to_owned())),
+            line("TLS", check_tls(&config)),
             line("open files", Err("too few".to_owned())),
         ];
         assert_eq!(

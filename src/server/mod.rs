@@ -25,8 +25,8 @@ use state::State;
 
 pub use state::files;
 
-/// Files that are open beside connections: rings, listeners, segments, and what the runtime keeps.
-const FILES_BESIDE_CONNECTIONS: u64 = 256;
+/// Descriptors beside those of connections: listeners, the journal's files, eventfds and rings, with room to spare.
+pub const DESCRIPTORS_OWN: u64 = 512;
 
 /// Serves until SIGTERM or SIGINT. Says on standard error what keeps it from starting.
 pub fn serve() -> ExitCode {
@@ -141,7 +141,7 @@ fn raise_open_files(config: &Config, log: &Logger) {
     };
     // Refused only where the limit cannot be raised; then accepting meets it, and says so.
     let _ = setrlimit(Resource::Nofile, raised);
-    let needed = config.connections_max as u64 + FILES_BESIDE_CONNECTIONS;
+    let needed = config.connections_max as u64 + DESCRIPTORS_OWN;
     if let Some(allowed) = getrlimit(Resource::Nofile)
         .current
         .filter(|allowed| *allowed < needed)

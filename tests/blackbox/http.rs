@@ -35,25 +35,9 @@ impl Connection {
         let _ = self.reader.get_mut().shutdown(Shutdown::Write);
     }
 
-    /// The next response, also an interim one (1xx). `method` is that of the request: `HEAD` has no body.
+    /// As [`read_reply`].
     pub fn read_reply(&mut self, method: &str) -> io::Result<Reply> {
-        let start = self.read_line()?;
-        let status = start
-            .split(' ')
-            .nth(1)
-            .and_then(|status| status.parse().ok());
-        let status = status.ok_or_else(|| invalid(format!("not a status line: {start:?}")))?;
-        let headers = self.read_headers()?;
-        let mut reply = Reply {
-            status,
-            headers,
-            bytes: Vec::new(),
-        };
-        let bodiless = method == "HEAD" || status < 200 || status == 204 || status == 304;
-        if !bodiless {
-            reply.bytes = self.read_body(&reply)?;
-        }
-        Ok(reply)
+        read_reply(&mut self.reader, method)
     }
 
     /// Everything until the connection ends, in whichever way it ends.
@@ -85,62 +69,83 @@ impl Connection {
             .expect("a duration above zero");
         matches!(peeked, Err(error) if timed_out(&error))
     }
+}
 
-    fn read_line(&mut self) -> io::Result<String> {
-        let mut line = Vec::new();
-        self.reader.read_until(b'\n', &mut line)?;
-        if line.last() != Some(&b'\n') {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
-        let text = String::from_utf8(line).map_err(|_| invalid("a header that is not UTF-8"))?;
-        Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+/// The next response, also an interim one (1xx). `method` is that of the request: `HEAD` has no body.
+pub fn read_reply(reader: &mut impl BufRead, method: &str) -> io::Result<Reply> {
+    let start = read_line(reader)?;
+    let status = start
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| invalid(format!("not a status line: {start:?}")))?;
+    let headers = read_headers(reader)?;
+    let mut reply = Reply {
+        status,
+        headers,
+        bytes: Vec::new(),
+    };
+    let bodiless = method == "HEAD" || status < 200 || status == 204 || status == 304;
+    if !bodiless {
+        reply.bytes = read_body(reader, &reply)?;
     }
+    Ok(reply)
+}
 
-    fn read_headers(&mut self) -> io::Result<Vec<(String, String)>> {
-        let mut headers = Vec::new();
-        loop {
-            let line = self.read_line()?;
-            if line.is_empty() {
-                return Ok(headers);
-            }
-            let header = line.split_once(':');
-            let (name, value) = header.ok_or_else(|| invalid(format!("not a header: {line:?}")))?;
-            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
-        }
+fn read_line(reader: &mut impl BufRead) -> io::Result<String> {
+    let mut line = Vec::new();
+    reader.read_until(b'\n', &mut line)?;
+    if line.last() != Some(&b'\n') {
+        return Err(ErrorKind::UnexpectedEof.into());
     }
+    let text = String::from_utf8(line).map_err(|_| invalid("a header that is not UTF-8"))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
 
-    fn read_body(&mut self, head: &Reply) -> io::Result<Vec<u8>> {
-        let mut body = Vec::new();
-        if let Some(coding) = head.header("transfer-encoding") {
-            assert_eq!(coding, "chunked");
-            self.read_chunks(&mut body)?;
-        } else if let Some(length) = head.header("content-length") {
-            let length = length
-                .parse()
-                .map_err(|_| invalid("a length that is no number"))?;
-            body.resize(length, 0);
-            self.reader.read_exact(&mut body)?;
-        } else {
-            self.reader.read_to_end(&mut body)?;
+fn read_headers(reader: &mut impl BufRead) -> io::Result<Vec<(String, String)>> {
+    let mut headers = Vec::new();
+    loop {
+        let line = read_line(reader)?;
+        if line.is_empty() {
+            return Ok(headers);
         }
-        Ok(body)
+        let header = line.split_once(':');
+        let (name, value) = header.ok_or_else(|| invalid(format!("not a header: {line:?}")))?;
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
+}
 
-    fn read_chunks(&mut self, body: &mut Vec<u8>) -> io::Result<()> {
-        loop {
-            let line = self.read_line()?;
-            let digits = line.split(';').next().unwrap_or_default().trim();
-            let size = usize::from_str_radix(digits, 16);
-            let size = size.map_err(|_| invalid(format!("not a chunk size: {line:?}")))?;
-            if size == 0 {
-                self.read_headers()?;
-                return Ok(());
-            }
-            let start = body.len();
-            body.resize(start + size, 0);
-            self.reader.read_exact(&mut body[start..])?;
-            self.read_line()?;
+fn read_body(reader: &mut impl BufRead, head: &Reply) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    if let Some(coding) = head.header("transfer-encoding") {
+        assert_eq!(coding, "chunked");
+        read_chunks(reader, &mut body)?;
+    } else if let Some(length) = head.header("content-length") {
+        let length = length
+            .parse()
+            .map_err(|_| invalid("a length that is no number"))?;
+        body.resize(length, 0);
+        reader.read_exact(&mut body)?;
+    } else {
+        reader.read_to_end(&mut body)?;
+    }
+    Ok(body)
+}
+
+fn read_chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
+    loop {
+        let line = read_line(reader)?;
+        let digits = line.split(';').next().unwrap_or_default().trim();
+        let size = usize::from_str_radix(digits, 16);
+        let size = size.map_err(|_| invalid(format!("not a chunk size: {line:?}")))?;
+        if size == 0 {
+            read_headers(reader)?;
+            return Ok(());
         }
+        let start = body.len();
+        body.resize(start + size, 0);
+        reader.read_exact(&mut body[start..])?;
+        read_line(reader)?;
     }
 }
 

@@ -25,6 +25,7 @@ mod lifecycle;
 mod products;
 mod recovering;
 mod snapshots;
+mod tls;
 mod tools;
 mod topologies;
 mod updates;
