@@ -22,6 +22,7 @@ mod faults;
 mod idempotency;
 mod kill_loop;
 mod lifecycle;
+mod limits;
 mod products;
 mod recovering;
 mod snapshots;
