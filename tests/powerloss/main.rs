@@ -35,3 +35,4 @@ mod failing_disk;
 mod full_disk;
 mod power;
 mod snapshots;
+mod stalled_disk;
