@@ -1,8 +1,8 @@
 //! Who may ask: the keys of `X-API-Key`.
 
-use subtle::ConstantTimeEq;
+use subtle::Choice;
 
-use crate::config::Key;
+use crate::config::{Key, KeyLists};
 
 /// The name of the header that carries the key.
 pub const KEY_HEADER: &str = "x-api-key";
@@ -21,21 +21,23 @@ pub enum Access {
 /// The keys a server knows.
 #[derive(Debug)]
 pub struct Keys {
-    regular: Vec<Key>,
-    admin: Vec<Key>,
+    lists: KeyLists,
 }
 
 impl Keys {
     /// Takes the keys of the configuration.
-    pub fn new(regular: Vec<Key>, admin: Vec<Key>) -> Keys {
-        Keys { regular, admin }
+    pub fn new(lists: KeyLists) -> Keys {
+        Keys { lists }
     }
 
-    /// What `key` opens. Every known key is looked at, and one of the same length compared in full,
-    /// so that the time says nothing of how much matched.
+    /// What `key` opens. It is hashed once and its digest compared in full with that of every known key, so that the time says
+    /// nothing of how much matched, nor of how long the known ones are.
     pub fn access(&self, key: &[u8]) -> Access {
-        let is_admin = any_equal(&self.admin, key);
-        let is_regular = any_equal(&self.regular, key);
+        let Some(key) = Key::presented(key) else {
+            return Access::None;
+        };
+        let is_admin = any_equal(&self.lists.admin, &key);
+        let is_regular = any_equal(&self.lists.regular, &key);
         match (is_admin, is_regular) {
             (true, _) => Access::Admin,
             (false, true) => Access::Regular,
@@ -44,11 +46,10 @@ impl Keys {
     }
 }
 
-fn any_equal(known: &[Key], key: &[u8]) -> bool {
-    let equal = |known: &Key| known.as_bytes().ct_eq(key);
+fn any_equal(known: &[Key], key: &Key) -> bool {
     let found = known
         .iter()
-        .map(equal)
-        .fold(subtle::Choice::from(0), |found, one| found | one);
+        .map(|known| known.ct_eq(key))
+        .fold(Choice::from(0), |found, one| found | one);
     found.into()
 }

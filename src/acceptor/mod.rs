@@ -25,6 +25,7 @@ use crate::messages::{
 use crate::runtime::clock::Uptime;
 use crate::runtime::executor::{self, HEARTBEAT};
 use crate::runtime::lane::{Doorbell, Receiver, Sender};
+use crate::runtime::reloadable::{Follower, Reloadable};
 use crate::runtime::tcp::{self, Listener, Stream};
 use crate::runtime::tls::Tls;
 use crate::shard::router::Router;
@@ -66,7 +67,7 @@ pub struct Wiring {
     /// Which shard owns a product.
     pub router: Router,
     /// Who may ask.
-    pub keys: Arc<Keys>,
+    pub keys: Arc<Reloadable<Keys>>,
     /// How many may be connected.
     pub admission: Arc<Admission>,
     /// What connections are secured with; none speaks in clear.
@@ -109,8 +110,8 @@ pub struct Acceptor {
     next_request_id: Cell<u128>,
     /// Which shard owns a product.
     pub router: Router,
-    /// Who may ask.
-    pub keys: Arc<Keys>,
+    /// Who may ask, as of the last heartbeat.
+    pub keys: Follower<Keys>,
     /// The configuration.
     pub config: Arc<Config>,
     /// The server.
@@ -140,7 +141,7 @@ pub async fn run(wiring: Wiring) {
         uptime,
         next_request_id: Cell::new(wiring.request_id_seed),
         router: wiring.router,
-        keys: wiring.keys,
+        keys: wiring.keys.follow(),
         config: wiring.config,
         lifecycle: wiring.lifecycle,
         log: wiring.log,
@@ -253,6 +254,7 @@ impl Acceptor {
 
     fn beat(&self) {
         self.now_ms.set(self.uptime.now_ms());
+        self.keys.refresh();
         self.connections.sweep(self.now_ms(), &self.config);
     }
 

@@ -188,7 +188,7 @@ fn check_access(
     let key = headers
         .get(KEY_HEADER)
         .map_or(&b""[..], HeaderValue::as_bytes);
-    match acceptor.keys.access(key) {
+    match acceptor.keys.with(|keys| keys.access(key)) {
         Access::None => Err(Problem::new(
             Code::Unauthorized,
             "a known key is needed in the header X-API-Key",

@@ -1,126 +1,202 @@
-//! API keys: how they are read, and that no message, log or debug output ever shows one.
+//! The lists of API keys: where they come from, what is demanded of them, and how those in files are read again. That no
+//! message, log or debug output ever shows a key is kept by [`Key`], which holds only its digest.
+
+mod key;
+mod list;
 
 use std::ffi::OsString;
-use std::fmt;
+use std::path::PathBuf;
 
+use super::errors::ConfigErrors;
+use super::parse::file_path;
 use super::reader::Reader;
 use super::values::Environment;
-use super::variables::{Variable, named};
+use super::variables::named;
+use list::Placed;
 
-/// The longest key, in bytes.
-const KEY_BYTES_MAX: usize = 256;
+pub use key::Key;
 
-const REGULAR: &str = "API_KEYS";
-const ADMIN: &str = "ADMIN_API_KEYS";
+/// The variables that one list can come from.
+struct Names {
+    keys: &'static str,
+    file: &'static str,
+}
 
-/// An API key. It has no `Display` and its `Debug` hides it; it has no `==` either, so that whoever judges a request cannot
-/// compare it in a way that leaks timing.
-#[derive(Clone)]
-pub struct Key(Box<str>);
+const REGULAR: Names = Names {
+    keys: "API_KEYS",
+    file: "API_KEYS_FILE",
+};
+const ADMIN: Names = Names {
+    keys: "ADMIN_API_KEYS",
+    file: "ADMIN_API_KEYS_FILE",
+};
 
-impl Key {
-    /// The bytes that a client sends.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+/// The keys that open the API. Neither list is empty, and none of its keys stands in both.
+#[derive(Clone, Debug, Default)]
+pub struct KeyLists {
+    /// They open the regular endpoints.
+    pub regular: Vec<Key>,
+    /// They open the admin endpoints as well.
+    pub admin: Vec<Key>,
+}
+
+/// Where the keys come from, so that those in files can be read again.
+#[derive(Clone, Debug)]
+pub struct KeySources {
+    regular: Option<Source>,
+    admin: Option<Source>,
+    in_production: bool,
+}
+
+/// Where one list comes from, with the variable that says so.
+#[derive(Clone, Debug)]
+enum Source {
+    Variable(&'static str, Vec<Placed>),
+    File(&'static str, PathBuf),
+}
+
+impl KeySources {
+    /// Whether any list is in a file: only then can reading it again change anything.
+    pub fn has_file(&self) -> bool {
+        let sources = [&self.regular, &self.admin];
+        sources
+            .iter()
+            .any(|source| matches!(source, Some(Source::File(..))))
+    }
+
+    /// Reads the files again, and demands of all keys what a start demands.
+    pub fn read_again(&self) -> Result<KeyLists, ConfigErrors> {
+        let mut reader = Reader::new(|_| None);
+        let lists = load(&mut reader, self);
+        reader.finish(lists)
     }
 }
 
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(..)")
-    }
-}
-
-/// The regular and the admin keys. `environment` is `None` if it could not be read: then nothing is known about what it demands.
+/// The keys and where they come from. `environment` is `None` if it could not be read: then nothing is known about what it demands.
 pub(super) fn read<F: Fn(&str) -> Option<OsString>>(
     reader: &mut Reader<F>,
     environment: Option<Environment>,
-) -> (Vec<Key>, Vec<Key>) {
-    let regular = read_list(reader, REGULAR, environment);
-    let admin = read_list(reader, ADMIN, environment);
-    refuse_shared(reader, &regular, &admin);
-    (regular, admin)
-}
-
-fn read_list<F: Fn(&str) -> Option<OsString>>(
-    reader: &mut Reader<F>,
-    name: &str,
-    environment: Option<Environment>,
-) -> Vec<Key> {
-    let production = environment == Some(Environment::Production);
-    let keys = reader.read_secret(name, parse);
-    if reader.refused(name) {
-        return Vec::new();
-    }
-    match keys {
-        Some(keys) => {
-            if production {
-                refuse_examples(reader, name, &keys);
-            }
-            keys
-        }
-        None if production => {
-            reader.refuse(name, None, "not set, with ENVIRONMENT=production");
-            Vec::new()
-        }
-        None => examples(name).collect(),
-    }
-}
-
-fn parse(_: &Variable, text: &str) -> Result<Vec<Key>, String> {
-    text.split(',')
-        .zip(1..)
-        .map(|(item, position)| key(item.trim_ascii(), position))
-        .collect()
-}
-
-fn key(text: &str, position: usize) -> Result<Key, String> {
-    let problem = if text.is_empty() {
-        "is empty"
-    } else if text.len() > KEY_BYTES_MAX {
-        "is longer than 256 bytes"
-    } else if text.chars().any(char::is_control) {
-        "has a control character"
-    } else {
-        return Ok(Key(text.into()));
+) -> (KeyLists, KeySources) {
+    let in_production = environment == Some(Environment::Production);
+    let sources = KeySources {
+        regular: read_source(reader, &REGULAR, in_production),
+        admin: read_source(reader, &ADMIN, in_production),
+        in_production,
     };
-    Err(format!("the key at position {position} {problem}"))
+    (load(reader, &sources), sources)
+}
+
+/// Where a list comes from; none if that is wrong, which is recorded.
+fn read_source<F: Fn(&str) -> Option<OsString>>(
+    reader: &mut Reader<F>,
+    names: &Names,
+    in_production: bool,
+) -> Option<Source> {
+    let keys = reader.read_secret(names.keys, |_, text| list::of_variable(text));
+    let path = reader.read_optional(names.file, file_path);
+    if reader.refused(names.keys) || reader.refused(names.file) {
+        return None;
+    }
+    match (keys, path) {
+        (Some(keys), None) => Some(Source::Variable(names.keys, keys)),
+        (None, Some(path)) => Some(Source::File(names.file, path)),
+        (Some(_), Some(path)) => {
+            let problem = format!("{} is set too: only one of the two may be", names.keys);
+            reader.refuse(names.file, Some(path.display().to_string()), problem);
+            None
+        }
+        (None, None) if in_production => {
+            reader.refuse(names.keys, None, "not set, with ENVIRONMENT=production");
+            None
+        }
+        (None, None) => Some(Source::Variable(names.keys, examples(names))),
+    }
+}
+
+fn load<F: Fn(&str) -> Option<OsString>>(reader: &mut Reader<F>, sources: &KeySources) -> KeyLists {
+    let regular = load_list(reader, sources.regular.as_ref(), sources.in_production);
+    let admin = load_list(reader, sources.admin.as_ref(), sources.in_production);
+    if let (Some(regular_source), Some(admin_source)) = (&sources.regular, &sources.admin) {
+        refuse_shared(reader, (regular_source, &regular), (admin_source, &admin));
+    }
+    KeyLists {
+        regular: regular.iter().map(|placed| placed.key).collect(),
+        admin: admin.iter().map(|placed| placed.key).collect(),
+    }
+}
+
+fn load_list<F: Fn(&str) -> Option<OsString>>(
+    reader: &mut Reader<F>,
+    source: Option<&Source>,
+    in_production: bool,
+) -> Vec<Placed> {
+    let Some(source) = source else {
+        return Vec::new();
+    };
+    let keys = match source {
+        Source::Variable(_, keys) => keys.clone(),
+        Source::File(_, path) => match list::of_file(path) {
+            Ok(keys) => keys,
+            Err(problem) => {
+                source.refuse(reader, problem);
+                return Vec::new();
+            }
+        },
+    };
+    if in_production {
+        refuse_examples(reader, source, &keys);
+    }
+    keys
+}
+
+impl Source {
+    fn variable(&self) -> &'static str {
+        match self {
+            Source::Variable(name, _) | Source::File(name, _) => name,
+        }
+    }
+
+    fn refuse<F: Fn(&str) -> Option<OsString>>(&self, reader: &mut Reader<F>, problem: String) {
+        let value = match self {
+            Source::Variable(..) => None,
+            Source::File(_, path) => Some(path.display().to_string()),
+        };
+        reader.refuse(self.variable(), value, problem);
+    }
 }
 
 /// The keys that anyone can read in the documentation: the table's defaults.
-fn examples(name: &str) -> impl Iterator<Item = Key> {
-    named(name).default.split(',').map(|key| Key(key.into()))
+fn examples(names: &Names) -> Vec<Placed> {
+    list::of_variable(named(names.keys).default).expect("the defaults of the table are allowed")
 }
 
 fn refuse_examples<F: Fn(&str) -> Option<OsString>>(
     reader: &mut Reader<F>,
-    name: &str,
-    keys: &[Key],
+    source: &Source,
+    keys: &[Placed],
 ) {
-    for (key, position) in keys.iter().zip(1..) {
-        if examples(REGULAR)
-            .chain(examples(ADMIN))
-            .any(|example| example.0 == key.0)
-        {
-            let problem =
-                format!("the key at position {position} is an example of the documentation");
-            reader.refuse(name, None, problem);
+    let examples = [examples(&REGULAR), examples(&ADMIN)].concat();
+    for Placed { key, place } in keys {
+        if examples.iter().any(|example| example.key.is(key)) {
+            let problem = format!("the key at {place} is an example of the documentation");
+            source.refuse(reader, problem);
         }
     }
 }
 
 fn refuse_shared<F: Fn(&str) -> Option<OsString>>(
     reader: &mut Reader<F>,
-    regular: &[Key],
-    admin: &[Key],
+    (regular_source, regular): (&Source, &[Placed]),
+    (admin_source, admin): (&Source, &[Placed]),
 ) {
-    for (key, position) in admin.iter().zip(1..) {
-        if let Some(index) = regular.iter().position(|other| other.0 == key.0) {
+    for Placed { key, place } in admin {
+        if let Some(other) = regular.iter().find(|other| other.key.is(key)) {
+            let variable = regular_source.variable();
             let problem = format!(
-                "the key at position {position} stands in {REGULAR} too, at position {}",
-                index + 1
+                "the key at {place} stands in {variable} too, at {}",
+                other.place
             );
-            reader.refuse(ADMIN, None, problem);
+            admin_source.refuse(reader, problem);
         }
     }
 }

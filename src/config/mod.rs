@@ -21,7 +21,7 @@ use std::time::Duration;
 pub use cidr::Cidr;
 pub use cors::CorsOrigins;
 pub use errors::{ConfigError, ConfigErrors};
-pub use keys::Key;
+pub use keys::{Key, KeyLists, KeySources};
 pub use values::{Environment, JournalSync, LogLevel, RateLimit, RateLimitKind, TlsPaths};
 pub use variables::{VARIABLES, Variable};
 
@@ -42,10 +42,10 @@ pub struct Config {
     pub log_level: LogLevel,
     /// What kind of installation this is.
     pub environment: Environment,
-    /// Keys that open the regular endpoints; at least one, none of them an admin key.
-    pub api_keys: Vec<Key>,
-    /// Keys that open the admin endpoints as well; at least one.
-    pub admin_api_keys: Vec<Key>,
+    /// Keys that open the API, as they were at the start.
+    pub keys: KeyLists,
+    /// Where they come from, to read them again.
+    pub key_sources: KeySources,
     /// Shards that the products are divided among.
     pub shard_count: u16,
     /// Acceptors, if not left to the plan.
@@ -121,15 +121,15 @@ fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError
     let r = &mut reader;
     let environment = r.read("ENVIRONMENT", Environment::parse);
     let environment_known = (!r.refused("ENVIRONMENT")).then_some(environment);
-    let (api_keys, admin_api_keys) = keys::read(r, environment_known);
+    let (keys, key_sources) = keys::read(r, environment_known);
     let config = Config {
         port: r.read("PORT", whole),
         metrics_port: r.read("METRICS_PORT", whole),
         bind_address: r.read("BIND_ADDRESS", address),
         log_level: r.read("LOG_LEVEL", LogLevel::parse),
         environment,
-        api_keys,
-        admin_api_keys,
+        keys,
+        key_sources,
         shard_count: r.read("INVENTORY_WORKER_COUNT", whole),
         acceptor_count: r.read_optional("INVENTORY_ACCEPTOR_COUNT", whole),
         lane_slots: r.read("INVENTORY_QUEUE_BUFFER_SIZE", whole),

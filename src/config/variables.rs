@@ -29,8 +29,11 @@ const fn variable(
     }
 }
 
-const KEYS_ALLOWED: &str = "a comma list of keys, 1-256 bytes each, no control characters; \
-                            in production it is required and the defaults are refused";
+const KEYS_ALLOWED: &str = "a comma list of at most 1024 keys, each 1-256 bytes without control characters, or \
+                            sha256: and the 64 hex digits of its digest; in production it, or its file, is required \
+                            and the defaults are refused";
+const KEYS_FILE_ALLOWED: &str = "the path of a file of at most 1 MiB, instead of the variable: keys as there, a line \
+                                 each or with commas; lines that begin with # are ignored";
 
 /// Every variable that the server reads, in the order in which `--help` shows them.
 pub const VARIABLES: &[Variable] = &[
@@ -71,10 +74,22 @@ pub const VARIABLES: &[Variable] = &[
         "keys that open the regular endpoints",
     ),
     variable(
+        "API_KEYS_FILE",
+        "none",
+        KEYS_FILE_ALLOWED,
+        "file of keys that open the regular endpoints; SIGHUP reads it again",
+    ),
+    variable(
         "ADMIN_API_KEYS",
         "admin-demo,admin-dev-key,admin-central-key",
         KEYS_ALLOWED,
         "keys that open the admin endpoints as well",
+    ),
+    variable(
+        "ADMIN_API_KEYS_FILE",
+        "none",
+        KEYS_FILE_ALLOWED,
+        "file of keys that open the admin endpoints as well; SIGHUP reads it again",
     ),
     variable(
         "TLS_CERT_PATH",

@@ -6,6 +6,7 @@ pub mod executor;
 pub mod file;
 pub mod lane;
 pub mod preflight;
+pub mod reloadable;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 pub mod tcp;

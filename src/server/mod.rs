@@ -1,6 +1,7 @@
 //! A server from start to stop: check, lock, listen, recover, hand over, wait, drain.
 
 pub mod lanes;
+mod reload;
 mod roles;
 mod state;
 
@@ -9,17 +10,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use slog::{Logger, info, warn};
 
+use crate::acceptor::auth::Keys;
 use crate::config::Config;
 use crate::journal::directory;
 use crate::lifecycle::Lifecycle;
 use crate::observe::log;
 use crate::plan::{Machine, Plan};
+use crate::runtime::reloadable::Reloadable;
 use crate::runtime::tls::Tls;
 use crate::runtime::{preflight, tcp};
+use reload::{CaughtSignals, Reload};
 use roles::{Roles, Shared};
 use state::State;
 
@@ -28,7 +30,7 @@ pub use state::files;
 /// Descriptors beside those of connections: listeners, the journal's files, eventfds and rings, with room to spare.
 pub const DESCRIPTORS_OWN: u64 = 512;
 
-/// Serves until SIGTERM or SIGINT. Says on standard error what keeps it from starting.
+/// Serves until SIGTERM or SIGINT; SIGHUP reads keys in files again. Says on standard error what keeps it from starting.
 pub fn serve() -> ExitCode {
     die_on_panic();
     let config = match Config::from_env() {
@@ -64,6 +66,8 @@ fn start_and_wait(
     config: &Arc<Config>,
     log: &Logger,
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    // Before anything else, so that a signal is never missed, and SIGHUP never ends the process.
+    let mut signals = CaughtSignals::catch()?;
     for check in preflight::run() {
         check.outcome?;
     }
@@ -77,8 +81,6 @@ fn start_and_wait(
         config.cpu_plan.as_ref(),
         config.lane_spin,
     )?;
-    // Before anything is started, so that a signal is never missed.
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let files = state::files(config);
     let _lock = files.as_ref().map(directory::lock).transpose()?;
     let address = SocketAddr::new(config.bind_address, config.port);
@@ -97,8 +99,11 @@ fn start_and_wait(
         .as_ref()
         .map(|paths| Tls::read(&paths.certificates, &paths.key))
         .transpose()?;
+    let keys = Arc::new(Reloadable::new(Keys::new(config.keys.clone())));
+    let reload = Reload::new(config.clone(), keys.clone(), log.clone());
     let shared = Shared {
         config: config.clone(),
+        keys,
         tls,
         lifecycle: lifecycle.clone(),
         log: log.clone(),
@@ -107,7 +112,7 @@ fn start_and_wait(
     let started = Roles::new(&shared, &plan, sockets, &router)?.start(&plan)?;
     info!(log, "Listening"; "address" => %address, "acceptors" => plan.acceptor_count,
         "shards" => plan.shard_count, "version" => env!("CARGO_PKG_VERSION"));
-    let is_told_to_stop = || signals.pending().next().is_some();
+    let is_told_to_stop = || signals.is_told_to_stop(&reload);
     let state = match State::recover(config, files, &router, log, is_told_to_stop) {
         Ok(state) => state,
         Err(error) if state::is_interruption(&*error) => {
@@ -119,7 +124,7 @@ fn start_and_wait(
     let executors = started.hand_over(&plan, state);
     info!(log, "Ready"; "ms" => lifecycle.uptime().as_millis() as u64);
 
-    signals.forever().next();
+    signals.wait_for_stop(&reload);
     info!(log, "Stopping: finishing what is in flight");
     lifecycle.drain();
     for executor in executors {

@@ -18,6 +18,7 @@ use crate::journal::segments::{Extent, Segments};
 use crate::lifecycle::Lifecycle;
 use crate::plan::{ExecutorPlan, Plan, Role};
 use crate::runtime::executor::{self, Executor, HEARTBEAT};
+use crate::runtime::reloadable::Reloadable;
 use crate::runtime::tls::Tls;
 use crate::sequencer::feed::Feed;
 use crate::sequencer::order::Order;
@@ -34,6 +35,8 @@ const BEATS_PER_RING: u32 = 100;
 pub struct Shared {
     /// The configuration.
     pub config: Arc<Config>,
+    /// Who may ask.
+    pub keys: Arc<Reloadable<Keys>>,
     /// The server.
     pub lifecycle: Arc<Lifecycle>,
     /// For what an operator must know.
@@ -209,10 +212,6 @@ fn acceptors(
     router: &Router,
 ) -> io::Result<Vec<Option<acceptor::Wiring>>> {
     let config = &shared.config;
-    let keys = Arc::new(Keys::new(
-        config.api_keys.clone(),
-        config.admin_api_keys.clone(),
-    ));
     let admission = Arc::new(Admission::new(
         config.connections_max,
         config.connections_per_ip_max,
@@ -231,7 +230,7 @@ fn acceptors(
             shard_window: sizes.shard_window as u32,
             feed_window: sizes.feed_window as u32,
             router: router.clone(),
-            keys: keys.clone(),
+            keys: shared.keys.clone(),
             admission: admission.clone(),
             tls: shared.tls.clone(),
             // Each takes one body at least.

@@ -20,6 +20,7 @@ mod errors;
 mod events;
 mod faults;
 mod idempotency;
+mod keys;
 mod kill_loop;
 mod lifecycle;
 mod limits;

@@ -15,7 +15,7 @@ const CHANGES: u64 = 400_000;
 const GROUP: usize = 1_000;
 
 /// A directory whose journal holds `CHANGES` changes of one product, and no snapshot of them.
-fn long_journal() -> Builder {
+pub fn long_journal() -> Builder {
     let builder = Builder::new();
     let mut product = Product {
         id: "item".into(),
@@ -58,7 +58,7 @@ fn long_journal() -> Builder {
 }
 
 /// What `/health` says until the server is ready.
-fn while_recovering(server: &Server, client: &mut Client) -> Value {
+pub fn while_recovering(server: &Server, client: &mut Client) -> Value {
     eventually("it listens", || {
         let health = client.try_get("/health").ok()?;
         assert_eq!(health.status, 503, "it recovers for some seconds");
