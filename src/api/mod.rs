@@ -6,6 +6,7 @@
 
 mod admin;
 mod body;
+mod cors;
 mod events;
 mod problem;
 mod products;
@@ -62,6 +63,9 @@ pub async fn handle(
     headers.insert(REQUEST_ID, request_id);
     if framing == Verdict::Chunked {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Some(origins) = &acceptor.config.cors_allowed_origins {
+        cors::add_headers(origins, &head.method, &head.headers, &mut response);
     }
     response
 }

@@ -15,6 +15,7 @@ mod workload;
 
 mod bad_input;
 mod conservation;
+mod cors;
 mod crash;
 mod errors;
 mod events;
