@@ -4,10 +4,12 @@
 //! The order of judgement: the head itself, the path (404), the method (405), the key (401, 403), whether the server
 //! stops (503), what the headers say of the body (413, 415), and only then the body.
 
+mod accept;
 mod admin;
 mod body;
 mod cors;
 mod events;
+mod explanation;
 mod problem;
 mod products;
 mod query;
@@ -116,7 +118,7 @@ async fn answer(acceptor: &Rc<Acceptor>, watch: &Watch, head: &Parts, body: Inco
         Route::Events => events::poll(acceptor, query).await,
         Route::Health => Ok(health(acceptor, fitness(acceptor))),
         Route::Live => Ok(health(acceptor, Fitness::Healthy)),
-        Route::Explanation(code) => explain(code),
+        Route::Explanation(code) => explanation::explain(code, &head.headers),
         Route::Update | Route::Create | Route::Set | Route::Delete => {
             body::check_headers(&head.headers)?;
             watch.enter(Phase::Body, acceptor.now_ms());
@@ -260,22 +262,4 @@ fn health(acceptor: &Acceptor, fitness: Fitness) -> Response<ResponseBody> {
         uptime_seconds: acceptor.lifecycle.uptime().as_secs(),
     };
     respond::json(status, &health)
-}
-
-#[derive(Serialize)]
-struct ExplanationJson {
-    code: &'static str,
-    status: u16,
-    explanation: &'static str,
-}
-
-fn explain(name: &str) -> Answer {
-    let code = Code::by_name(name)
-        .ok_or_else(|| Problem::new(Code::NotFound, format!("no problem with code {name}")))?;
-    let explanation = ExplanationJson {
-        code: code.as_str(),
-        status: code.status().as_u16(),
-        explanation: code.explanation(),
-    };
-    Ok(respond::json(StatusCode::OK, &explanation))
 }

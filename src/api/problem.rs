@@ -96,7 +96,8 @@ impl Code {
         self.presentation().explanation
     }
 
-    fn title(self) -> &'static str {
+    /// What it is, in a few words.
+    pub fn title(self) -> &'static str {
         self.presentation().title
     }
 

@@ -27,6 +27,7 @@ mod lifecycle;
 mod limits;
 mod products;
 mod recovering;
+mod semantics;
 mod snapshots;
 mod tls;
 mod tools;
