@@ -194,7 +194,6 @@ mod tests {
     fn each_line_says_how_it_came_out() {
         let lines = [
             line("plan", Ok("fine".to_owned())),
-            line("TLS", check_tls(&config)),
             line("open files", Err("too few".to_owned())),
         ];
         assert_eq!(
