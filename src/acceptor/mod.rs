@@ -71,7 +71,7 @@ pub struct Wiring {
     /// How many may be connected.
     pub admission: Arc<Admission>,
     /// What connections are secured with; none speaks in clear.
-    pub tls: Option<Tls>,
+    pub tls: Option<Arc<Reloadable<Tls>>>,
     /// How much of this acceptor's memory bodies may take, in bytes.
     pub body_bytes_max: usize,
     /// The configuration.
@@ -102,7 +102,7 @@ pub struct Acceptor {
     connections: Connections,
     admission: Arc<Admission>,
     refusing: Cell<usize>,
-    tls: Option<Tls>,
+    tls: Option<Follower<Tls>>,
     /// The memory of request bodies.
     pub bodies: Rc<BodyMemory>,
     uptime: Uptime,
@@ -135,7 +135,7 @@ pub async fn run(wiring: Wiring) {
         connections: Connections::default(),
         admission: wiring.admission,
         refusing: Cell::new(0),
-        tls: wiring.tls,
+        tls: wiring.tls.map(|tls| tls.follow()),
         bodies: Rc::new(BodyMemory::new(wiring.body_bytes_max)),
         now_ms: Cell::new(uptime.now_ms()),
         uptime,
@@ -255,6 +255,9 @@ impl Acceptor {
     fn beat(&self) {
         self.now_ms.set(self.uptime.now_ms());
         self.keys.refresh();
+        if let Some(tls) = &self.tls {
+            tls.refresh();
+        }
         self.connections.sweep(self.now_ms(), &self.config);
     }
 
@@ -264,8 +267,8 @@ impl Acceptor {
     }
 
     /// What connections are secured with; none speaks in clear.
-    fn tls(&self) -> Option<Tls> {
-        self.tls.clone()
+    fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.as_ref().map(Follower::current)
     }
 
     /// The address whose connections are counted: all clients of a trusted proxy come from one.

@@ -13,13 +13,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use slog::{Logger, info, warn};
 
 use crate::acceptor::auth::Keys;
-use crate::config::Config;
+use crate::config::{Config, TlsPaths};
 use crate::journal::directory;
 use crate::lifecycle::Lifecycle;
 use crate::observe::log;
 use crate::plan::{Machine, Plan};
 use crate::runtime::reloadable::Reloadable;
-use crate::runtime::tls::Tls;
+use crate::runtime::tls::{Tls, TlsError};
 use crate::runtime::{preflight, tcp};
 use reload::{CaughtSignals, Reload};
 use roles::{Roles, Shared};
@@ -30,7 +30,7 @@ pub use state::files;
 /// Descriptors beside those of connections: listeners, the journal's files, eventfds and rings, with room to spare.
 pub const DESCRIPTORS_OWN: u64 = 512;
 
-/// Serves until SIGTERM or SIGINT; SIGHUP reads keys in files again. Says on standard error what keeps it from starting.
+/// Serves until SIGTERM or SIGINT; SIGHUP reads keys and certificates in files again. Says on standard error what keeps it from starting.
 pub fn serve() -> ExitCode {
     die_on_panic();
     let config = match Config::from_env() {
@@ -94,13 +94,9 @@ fn start_and_wait(
         plan.acceptor_count.into(),
         plan.shard_count.into(),
     ));
-    let tls = config
-        .tls
-        .as_ref()
-        .map(|paths| Tls::read(&paths.certificates, &paths.key))
-        .transpose()?;
+    let tls = config.tls.as_ref().map(read_tls).transpose()?;
     let keys = Arc::new(Reloadable::new(Keys::new(config.keys.clone())));
-    let reload = Reload::new(config.clone(), keys.clone(), log.clone());
+    let reload = Reload::new(config.clone(), keys.clone(), tls.clone(), log.clone());
     let shared = Shared {
         config: config.clone(),
         keys,
@@ -135,6 +131,11 @@ fn start_and_wait(
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     })
+}
+
+fn read_tls(paths: &TlsPaths) -> Result<Arc<Reloadable<Tls>>, TlsError> {
+    let tls = Tls::read(&paths.certificates, &paths.key)?;
+    Ok(Arc::new(Reloadable::new(tls)))
 }
 
 /// A connection is a file: take as many as we may have, and say so if they are fewer than connections may be.

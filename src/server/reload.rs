@@ -11,27 +11,39 @@ use slog::{Logger, error, info};
 use crate::acceptor::auth::Keys;
 use crate::config::{Config, KeyLists};
 use crate::runtime::reloadable::Reloadable;
+use crate::runtime::tls::Tls;
 
 /// All that can be read again.
 pub struct Reload {
     config: Arc<Config>,
     keys: Arc<Reloadable<Keys>>,
+    tls: Option<Arc<Reloadable<Tls>>>,
     log: Logger,
 }
 
 impl Reload {
-    /// `keys` are those of `config`.
-    pub fn new(config: Arc<Config>, keys: Arc<Reloadable<Keys>>, log: Logger) -> Reload {
-        Reload { config, keys, log }
+    /// `keys` and `tls` are those of `config`.
+    pub fn new(
+        config: Arc<Config>,
+        keys: Arc<Reloadable<Keys>>,
+        tls: Option<Arc<Reloadable<Tls>>>,
+        log: Logger,
+    ) -> Reload {
+        Reload {
+            config,
+            keys,
+            tls,
+            log,
+        }
     }
 
     /// Reads everything again that is in a file.
     pub fn run(&self) {
-        let had_files = [self.read_keys()];
+        let had_files = [self.read_keys(), self.read_tls()];
         if !had_files.contains(&true) {
             info!(
                 self.log,
-                "SIGHUP: there is nothing to read again; API_KEYS_FILE and ADMIN_API_KEYS_FILE are not set"
+                "SIGHUP: there is nothing to read again; API_KEYS_FILE, ADMIN_API_KEYS_FILE and TLS_CERT_PATH are not set"
             );
         }
     }
@@ -49,6 +61,27 @@ impl Reload {
                     error!(self.log, "SIGHUP: the API keys cannot be read again, those of before stay valid";
                         "problem" => %problem);
                 }
+            }
+        }
+        true
+    }
+
+    /// Whether there is a certificate. Connections that shook hands before keep what they agreed on.
+    fn read_tls(&self) -> bool {
+        let (Some(paths), Some(tls)) = (&self.config.tls, &self.tls) else {
+            return false;
+        };
+        match Tls::read(&paths.certificates, &paths.key) {
+            Ok(read) => {
+                info!(
+                    self.log,
+                    "SIGHUP: the certificate and its key were read again"
+                );
+                tls.replace(read);
+            }
+            Err(problem) => {
+                error!(self.log, "SIGHUP: the certificate cannot be read again, that of before stays in use";
+                    "problem" => %problem);
             }
         }
         true

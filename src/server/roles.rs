@@ -42,7 +42,7 @@ pub struct Shared {
     /// For what an operator must know.
     pub log: Logger,
     /// What connections are secured with; none speaks in clear.
-    pub tls: Option<Tls>,
+    pub tls: Option<Arc<Reloadable<Tls>>>,
 }
 
 /// Every role, until it is started. Acceptors start at once, so that health can be asked for while the state is read

@@ -11,6 +11,7 @@ use futures_rustls::pki_types::{CertificateDer, ServerName};
 use futures_rustls::rustls::crypto::ring;
 use futures_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::client::{CREATE, UPDATES, batch, item_any, product};
@@ -150,6 +151,30 @@ fn who_does_not_shake_hands_is_let_go_and_keeps_nobody_waiting() {
     let stranger = TlsClient::connect(&server, &Certificate::new());
     assert!(stranger.is_err(), "another certificate is not trusted");
     assert_eq!(200, client.get("/health").status);
+    server.stop();
+}
+
+#[test]
+fn a_new_certificate_is_taken_up_on_sighup_and_a_bad_one_is_not() {
+    let (old, new) = (Certificate::new(), Certificate::new());
+    let builder = builder(&old);
+    let server = start(&builder);
+    let mut connected = TlsClient::connect(&server, &old).expect("a handshake");
+    new.install(builder.directory());
+    assert!(TlsClient::connect(&server, &new).is_err(), "not yet read");
+    server.signal(Signal::HUP);
+    eventually("the new certificate is shown", || {
+        TlsClient::connect(&server, &new).ok()
+    });
+    assert!(TlsClient::connect(&server, &old).is_err());
+    assert_eq!(200, connected.get("/health").status);
+    fs::write(builder.directory().join("key.pem"), "nonsense").expect("a file can be written");
+    server.signal(Signal::HUP);
+    eventually("the refusal is logged", || {
+        let said = server.stderr();
+        said.contains("that of before stays in use").then_some(())
+    });
+    TlsClient::connect(&server, &new).expect("a handshake with the certificate of before");
     server.stop();
 }
 
