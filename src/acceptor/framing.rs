@@ -14,11 +14,14 @@
 //!
 //! Pure: [`connection`](super::connection) feeds it what the socket gives.
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter};
 
 /// The most bytes that are looked through for the end of a head: hyper has refused a head before it is so long, and
 /// never asks for so much at a time.
 const HEAD_BYTES_MAX: usize = 2 * super::connection::HYPER_HEAD_BYTES_MAX;
+
+const CONTENT_LENGTH: &[u8] = b"content-length";
+const TRANSFER_ENCODING: &[u8] = b"transfer-encoding";
 
 /// What was found of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +41,6 @@ pub enum Fault {
     Line,
     /// A header line begins with white space.
     Folded,
-    /// A header line has no name, or white space in or after it.
-    Name,
     /// The target has a fragment, or the request line is not three words.
     Target,
     /// `Content-Length` stands more than once, or is not a plain number.
@@ -56,9 +57,6 @@ impl Fault {
         match self {
             Fault::Line => "every line of a head must end with CR LF and have no CR or NUL within",
             Fault::Folded => "a header line must not begin with white space",
-            Fault::Name => {
-                "a header line must be a name, a colon and a value, without white space before the colon"
-            }
             Fault::Target => {
                 "the request line must be method, target and version, the target without a fragment"
             }
@@ -216,40 +214,46 @@ fn blank_lines(bytes: &[u8]) -> usize {
 /// Where the head ends: behind the first empty line, which ends as hyper lets lines end. The bytes before `known` are
 /// known to hold no end but may hold the beginning of one.
 fn head_end(bytes: &[u8], known: usize) -> Option<usize> {
-    let mut at = known.saturating_sub(2);
-    while let Some(found) = memchr(b'\n', &bytes[at..]) {
-        at += found + 1;
-        match &bytes[at..] {
-            [b'\n', ..] => return Some(at + 1),
-            [b'\r', b'\n', ..] => return Some(at + 2),
-            _ => {}
+    let start = known.saturating_sub(2);
+    memchr_iter(b'\n', &bytes[start..]).find_map(|found| {
+        let next = start + found + 1;
+        match &bytes[next..] {
+            [b'\n', ..] => Some(next + 1),
+            [b'\r', b'\n', ..] => Some(next + 2),
+            _ => None,
         }
-    }
-    None
+    })
 }
 
 /// Judges a whole head, the empty line included.
 fn judge(head: &[u8]) -> Result<Body, Fault> {
-    let mut lines = Lines(head);
-    let request_line = lines.next().ok_or(Fault::Target)??;
-    let is_http_10 = check_request_line(request_line)?;
+    let lines = check_lines(head)?;
+    let mut lines = lines.map(|(start, end)| &head[start..end]);
+    let is_http_10 = check_request_line(lines.next().unwrap_or_default())?;
     let (mut length, mut is_chunked) = (None, false);
     for line in lines {
-        let line = line?;
-        if line.is_empty() {
-            break;
-        }
-        let (name, value) = split(line)?;
-        if name.eq_ignore_ascii_case(b"content-length") {
-            if length.is_some() {
-                return Err(Fault::Length);
+        match line.first() {
+            Some(b' ' | b'\t') => return Err(Fault::Folded),
+            // By the first letter, since most lines are another header's.
+            Some(b'C' | b'c') => {
+                let Some(value) = value_of(line, CONTENT_LENGTH) else {
+                    continue;
+                };
+                let number = plain_number(value).ok_or(Fault::Length)?;
+                if length.replace(number).is_some() {
+                    return Err(Fault::Length);
+                }
             }
-            length = Some(plain_number(value).ok_or(Fault::Length)?);
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            if is_chunked || is_http_10 || !value.eq_ignore_ascii_case(b"chunked") {
-                return Err(Fault::Encoding);
+            Some(b'T' | b't') => {
+                let Some(value) = value_of(line, TRANSFER_ENCODING) else {
+                    continue;
+                };
+                if is_chunked || is_http_10 || !value.eq_ignore_ascii_case(b"chunked") {
+                    return Err(Fault::Encoding);
+                }
+                is_chunked = true;
             }
-            is_chunked = true;
+            _ => {}
         }
     }
     match (length, is_chunked) {
@@ -259,24 +263,23 @@ fn judge(head: &[u8]) -> Result<Body, Fault> {
     }
 }
 
-/// The lines of a head without their ends.
-struct Lines<'a>(&'a [u8]);
-
-impl<'a> Iterator for Lines<'a> {
-    type Item = Result<&'a [u8], Fault>;
-
-    fn next(&mut self) -> Option<Result<&'a [u8], Fault>> {
-        let end = memchr(b'\n', self.0)?;
-        let (line, rest) = (&self.0[..end], &self.0[end + 1..]);
-        self.0 = rest;
-        let Some(line) = line.strip_suffix(b"\r") else {
-            return Some(Err(Fault::Line));
-        };
-        Some(match memchr2(b'\r', 0, line) {
-            Some(_) => Err(Fault::Line),
-            None => Ok(line),
-        })
+/// Where each line of a head begins and ends, if CR and LF stand at the ends of lines only, and always together. Each kind
+/// of byte is looked for in the whole head at once: that is much faster than line by line.
+fn check_lines(head: &[u8]) -> Result<impl Iterator<Item = (usize, usize)>, Fault> {
+    let is_bare = |at: usize| at == 0 || head[at - 1] != b'\r';
+    let (mut line_feeds, mut bare) = (0, false);
+    for at in memchr_iter(b'\n', head) {
+        line_feeds += 1;
+        bare |= is_bare(at);
     }
+    if bare || memchr_iter(b'\r', head).count() != line_feeds || memchr(0, head).is_some() {
+        return Err(Fault::Line);
+    }
+    Ok(memchr_iter(b'\n', head).scan(0, |start, at| {
+        let line = (*start, at - 1);
+        *start = at + 1;
+        Some(line)
+    }))
 }
 
 /// Whether the version is HTTP/1.0; another than 1.0 and 1.1 is refused by hyper.
@@ -290,26 +293,20 @@ fn check_request_line(line: &[u8]) -> Result<bool, Fault> {
     }
 }
 
-/// Name and value of a header line.
-fn split(line: &[u8]) -> Result<(&[u8], &[u8]), Fault> {
-    if line.starts_with(b" ") || line.starts_with(b"\t") {
-        return Err(Fault::Folded);
+/// The value of the header line if it is that of `name`. White space before the colon is refused by hyper.
+fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (start, rest) = line.split_at_checked(name.len())?;
+    let value = rest.strip_prefix(b":")?;
+    if !start.eq_ignore_ascii_case(name) {
+        return None;
     }
-    let colon = memchr(b':', line).ok_or(Fault::Name)?;
-    let (name, value) = (&line[..colon], &line[colon + 1..]);
-    if name.is_empty() || memchr2(b' ', b'\t', name).is_some() {
-        return Err(Fault::Name);
-    }
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = value
-        .iter()
-        .position(|byte| !is_space(byte))
-        .unwrap_or(value.len());
-    let end = value
-        .iter()
-        .rposition(|byte| !is_space(byte))
-        .map_or(start, |last| last + 1);
-    Ok((name, &value[start..end]))
+    let is_content = |byte: &u8| !matches!(byte, b' ' | b'\t');
+    let first = value.iter().position(is_content);
+    let last = value.iter().rposition(is_content);
+    Some(match (first, last) {
+        (Some(first), Some(last)) => &value[first..=last],
+        _ => b"",
+    })
 }
 
 fn plain_number(text: &[u8]) -> Option<u64> {
@@ -431,9 +428,6 @@ mod tests {
         check_header("A: b\rc\r\n", Refused(Fault::Line));
         check_header("A: b\0c\r\n", Refused(Fault::Line));
         check_header("A: b\r\n c\r\n", Refused(Fault::Folded));
-        check_header("Content-Length : 1\r\n", Refused(Fault::Name));
-        check_header(": 1\r\n", Refused(Fault::Name));
-        check_header("A\r\n", Refused(Fault::Name));
         check(
             "GET / HTTP/1.1\n\nGET / HTTP/1.1\r\n\r\n",
             &[Refused(Fault::Line)],
