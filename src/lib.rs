@@ -20,6 +20,7 @@ pub mod server;
 // The way of a request.
 pub mod acceptor;
 pub mod api;
+pub mod limiter;
 pub mod messages;
 pub mod shard;
 // The order of changes, and their record.

@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod auth;
 pub mod bodies;
+pub mod client_address;
 pub mod connection;
 pub mod exchange;
 pub mod framing;
@@ -17,8 +18,10 @@ use std::time::Duration;
 use slog::{Logger, warn};
 
 use crate::api;
+use crate::api::limits::Limits;
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
+use crate::limiter::Limiter;
 use crate::messages::{
     FeedAnswer, FeedReply, FeedReplyTo, FeedRequest, Outcome, Poll, Reply, ReplyTo, ShardRequest,
 };
@@ -80,6 +83,8 @@ pub struct Wiring {
     pub lifecycle: Arc<Lifecycle>,
     /// For what an operator must know.
     pub log: Logger,
+    /// What all acceptors count requests with, if they are limited.
+    pub limiter: Option<Arc<Limiter>>,
     /// Where request ids of this acceptor begin.
     pub request_id_seed: u128,
 }
@@ -116,6 +121,8 @@ pub struct Acceptor {
     pub config: Arc<Config>,
     /// The server.
     pub lifecycle: Arc<Lifecycle>,
+    /// The rate limits, if there are any.
+    pub limits: Option<Limits>,
     log: Logger,
 }
 
@@ -144,6 +151,7 @@ pub async fn run(wiring: Wiring) {
         keys: wiring.keys.follow(),
         config: wiring.config,
         lifecycle: wiring.lifecycle,
+        limits: wiring.limiter.map(Limits::new),
         log: wiring.log,
     });
     let listener = Listener::new(wiring.socket);
@@ -259,6 +267,23 @@ impl Acceptor {
             tls.refresh();
         }
         self.connections.sweep(self.now_ms(), &self.config);
+        self.report_limits();
+    }
+
+    /// Tells the operator what the rate limiter did, never more often than it allows.
+    fn report_limits(&self) {
+        let limiter = self.limits.as_ref().map(Limits::limiter);
+        let Some(report) = limiter.and_then(|limiter| limiter.report(limiter.now_ms())) else {
+            return;
+        };
+        if report.refused + report.refused_admin > 0 {
+            warn!(self.log, "Requests were refused by the rate limits";
+                "regular" => report.refused, "admin" => report.refused_admin);
+        }
+        if report.forgotten > 0 {
+            warn!(self.log, "More clients than RATE_LIMIT_MAX_CLIENTS: those seen least recently have their budgets anew";
+                "clients" => report.forgotten);
+        }
     }
 
     /// The time that deadlines are counted in, as of the last heartbeat.

@@ -1,8 +1,8 @@
 //! From the head of a request and its body to a response. Never panics, never lets a fault of a request reach
 //! further than its own answer.
 //!
-//! The order of judgement: the head itself, the path (404), the method (405), the key (401, 403), whether the server
-//! stops (503), what the headers say of the body (413, 415), and only then the body.
+//! The order of judgement: the head itself, the rate limits (429), the path (404), the method (405), the key (401, 403),
+//! whether the server stops (503), what the headers say of the body (413, 415), and only then the body.
 
 mod accept;
 mod admin;
@@ -10,9 +10,11 @@ mod body;
 mod cors;
 mod events;
 mod explanation;
+pub mod limits;
 mod problem;
 mod products;
 mod query;
+mod rate_limit_status;
 mod refusal;
 mod respond;
 mod route;
@@ -34,6 +36,7 @@ use crate::acceptor::connection::{Phase, Watch};
 use crate::acceptor::framing::Verdict;
 use crate::runtime::clock;
 pub use body::BODY_BYTES_MAX;
+use limits::Spent;
 use problem::{Code, Problem};
 pub use refusal::connection_refusal;
 use respond::Answer;
@@ -56,12 +59,21 @@ pub async fn handle(
 ) -> Response<ResponseBody> {
     let (head, body) = request.into_parts();
     let request_id = request_id(&acceptor, &head.headers);
-    let answer = match framing {
+    let judged = match framing {
         Verdict::Refused(fault) => Err(malformed(fault.as_str())),
-        Verdict::Sound | Verdict::Chunked => answer(&acceptor, &watch, &head, body).await,
+        Verdict::Sound | Verdict::Chunked => check_head(&head),
+    };
+    let spent = judged.is_ok().then(|| spend(&acceptor, &watch, &head));
+    let spent = spent.flatten();
+    let answer = match judged.and_then(|()| spent.as_ref().map_or(Ok(()), Spent::check)) {
+        Ok(()) => answer(&acceptor, &watch, &head, body).await,
+        Err(problem) => Err(problem),
     };
     let mut response = answer.unwrap_or_else(|problem| problem.into_response(text(&request_id)));
     let headers = response.headers_mut();
+    if let Some(spent) = &spent {
+        spent.describe(headers);
+    }
     headers.insert(REQUEST_ID, request_id);
     if framing == Verdict::Chunked {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -92,8 +104,13 @@ fn new_request_id(acceptor: &Acceptor) -> HeaderValue {
     HeaderValue::from_str(id.array_to_str(&mut buffer)).expect("a ULID is ASCII")
 }
 
+/// Counts the request against its budgets; none if it is not limited.
+fn spend<'a>(acceptor: &'a Acceptor, watch: &Watch, head: &Parts) -> Option<Spent<'a>> {
+    let limits = acceptor.limits.as_ref()?;
+    limits.spend(watch.peer(), head, &acceptor.config.trusted_proxies)
+}
+
 async fn answer(acceptor: &Rc<Acceptor>, watch: &Watch, head: &Parts, body: Incoming) -> Answer {
-    check_head(head)?;
     if head.method == Method::OPTIONS && head.uri.path() == "*" {
         return Ok(options("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
     }
@@ -116,6 +133,7 @@ async fn answer(acceptor: &Rc<Acceptor>, watch: &Watch, head: &Parts, body: Inco
         Route::List => products::list(acceptor, query).await,
         Route::Snapshot => products::snapshot(acceptor).await,
         Route::Events => events::poll(acceptor, query).await,
+        Route::RateLimitStatus => rate_limit_status::status(acceptor, query).await,
         Route::Health => Ok(health(acceptor, fitness(acceptor))),
         Route::Live => Ok(health(acceptor, Fitness::Healthy)),
         Route::Explanation(code) => explanation::explain(code, &head.headers),

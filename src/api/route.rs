@@ -27,6 +27,8 @@ pub enum Route<'a> {
     Set,
     /// `DELETE /v1/admin/products/delete`
     Delete,
+    /// `GET /v1/admin/rate-limit/status`
+    RateLimitStatus,
     /// `GET /health`, `/health/ready`: is it fit to serve
     Health,
     /// `GET /health/live`: does it run
@@ -47,6 +49,7 @@ impl<'a> Route<'a> {
             "v1/admin/products/create" => return Some(Route::Create),
             "v1/admin/products/set" => return Some(Route::Set),
             "v1/admin/products/delete" => return Some(Route::Delete),
+            "v1/admin/rate-limit/status" => return Some(Route::RateLimitStatus),
             "health" | "health/ready" => return Some(Route::Health),
             "health/live" => return Some(Route::Live),
             _ => {}
@@ -70,6 +73,7 @@ impl<'a> Route<'a> {
             | Route::List
             | Route::Events
             | Route::Snapshot
+            | Route::RateLimitStatus
             | Route::Health
             | Route::Live
             | Route::Explanation(_) => Method::GET,
@@ -102,7 +106,7 @@ impl<'a> Route<'a> {
     /// What a key must open for it.
     pub fn needs(&self) -> Access {
         match self {
-            Route::Create | Route::Set | Route::Delete => Access::Admin,
+            Route::Create | Route::Set | Route::Delete | Route::RateLimitStatus => Access::Admin,
             Route::Health | Route::Live | Route::Explanation(_) => Access::None,
             _ => Access::Regular,
         }

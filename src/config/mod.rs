@@ -192,6 +192,7 @@ fn read_rate_limit<F: Fn(&str) -> Option<OsString>>(r: &mut Reader<F>) -> RateLi
             .unwrap_or(requests_per_minute),
         admin_requests_per_minute: r.read("RATE_LIMIT_ADMIN_REQUESTS_PER_MINUTE", whole),
         window_minutes: r.read("RATE_LIMIT_WINDOW_MINUTES", whole),
+        clients_max: r.read("RATE_LIMIT_MAX_CLIENTS", whole),
     }
 }
 

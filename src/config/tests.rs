@@ -90,6 +90,7 @@ fn nothing_set_gives_the_documented_defaults() {
         global_requests_per_minute: 100,
         admin_requests_per_minute: 50,
         window_minutes: 1,
+        clients_max: 65_536,
     };
     assert_eq!(config.rate_limit, limits);
     assert_eq!(config.header_timeout, Duration::from_secs(10));

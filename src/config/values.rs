@@ -152,4 +152,6 @@ pub struct RateLimit {
     pub admin_requests_per_minute: u32,
     /// Length of the sliding window, in minutes.
     pub window_minutes: u32,
+    /// Clients whose requests are counted at a time.
+    pub clients_max: usize,
 }

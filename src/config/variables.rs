@@ -221,7 +221,13 @@ pub const VARIABLES: &[Variable] = &[
         "RATE_LIMIT_ADMIN_REQUESTS_PER_MINUTE",
         "50",
         "1-1000000000",
-        "budget on the admin endpoints",
+        "budget on the admin endpoints, of each client and of all as RATE_LIMIT_TYPE says",
+    ),
+    variable(
+        "RATE_LIMIT_MAX_CLIENTS",
+        "65536",
+        "1024-16777216",
+        "addresses counted at a time, some 350 bytes each; past it, the least recently seen start anew",
     ),
     variable(
         "HEADER_TIMEOUT",

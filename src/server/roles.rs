@@ -10,12 +10,13 @@ use shards::Shard;
 use slog::{Logger, o};
 
 use super::lanes::{self, AcceptorEnds, Bells, SequencerEnds, ShardEnds, Sizes};
-use super::state::{OnDisk, State};
+use super::state::{self, OnDisk, State};
 use crate::acceptor::{self, admission::Admission, auth::Keys};
 use crate::api::BODY_BYTES_MAX;
 use crate::config::Config;
 use crate::journal::segments::{Extent, Segments};
 use crate::lifecycle::Lifecycle;
+use crate::limiter::Limiter;
 use crate::plan::{ExecutorPlan, Plan, Role};
 use crate::runtime::executor::{self, Executor, HEARTBEAT};
 use crate::runtime::reloadable::Reloadable;
@@ -217,6 +218,7 @@ fn acceptors(
         config.connections_per_ip_max,
     ));
     let body_bytes_max = config.body_memory_bytes_max as usize / sockets.len();
+    let limiter = limiter(config)?;
     let mut acceptors = Vec::new();
     for (index, (socket, ends)) in sockets.into_iter().zip(ends).enumerate() {
         acceptors.push(Some(acceptor::Wiring {
@@ -238,10 +240,22 @@ fn acceptors(
             config: config.clone(),
             lifecycle: shared.lifecycle.clone(),
             log: shared.log.new(o!("acceptor" => index)),
+            limiter: limiter.clone(),
             request_id_seed: request_id_seed()?,
         }));
     }
     Ok(acceptors)
+}
+
+/// What all acceptors count requests with; none where nothing is limited.
+fn limiter(config: &Config) -> io::Result<Option<Arc<Limiter>>> {
+    let limits = &config.rate_limit;
+    if !limits.enabled {
+        return Ok(None);
+    }
+    let (partition_hasher, table_hasher) = (state::random_state()?, state::random_state()?);
+    let limiter = Limiter::new(limits, partition_hasher, table_hasher);
+    Ok(Some(Arc::new(limiter)))
 }
 
 /// Where the request ids of one acceptor begin: the random part of a ULID, with its upper bit free so that counting

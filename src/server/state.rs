@@ -164,7 +164,7 @@ fn entries_per_shard(config: &Config) -> usize {
 }
 
 /// Seeds from the system: ids come from outside, and must not be able to aim at one bucket or one shard.
-fn random_state() -> io::Result<RandomState> {
+pub(super) fn random_state() -> io::Result<RandomState> {
     let seed = || -> io::Result<u64> {
         getrandom::u64().map_err(|error| io::Error::other(format!("no random seed: {error}")))
     };

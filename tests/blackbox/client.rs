@@ -1,7 +1,7 @@
 //! A client with the requests of a store and of an administrator.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -61,6 +61,7 @@ pub fn without(object: &Value, member: &str) -> Value {
 /// A client with one keep-alive connection. It never repeats a request by itself.
 pub struct Client {
     address: SocketAddr,
+    source: Option<Ipv4Addr>,
     connection: Option<Connection>,
     method: String,
 }
@@ -69,16 +70,26 @@ impl Client {
     pub fn new(address: SocketAddr) -> Self {
         Self {
             address,
+            source: None,
             connection: None,
             method: String::new(),
         }
+    }
+
+    /// Connects from this loopback address: to the server, another client.
+    pub fn from(mut self, source: Ipv4Addr) -> Self {
+        self.source = Some(source);
+        self
     }
 
     /// Sends a request without waiting for its answer.
     pub fn begin(&mut self, request: &Request) -> io::Result<()> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => Connection::open(self.address)?,
+            None => match self.source {
+                Some(source) => Connection::open_from(source, self.address)?,
+                None => Connection::open(self.address)?,
+            },
         };
         connection.write(request.encode(self.address))?;
         self.method.clone_from(&request.method);

@@ -13,7 +13,7 @@ use crate::server::{Builder, Server};
 const BODY_LIMIT: usize = 1 << 20;
 
 /// Each path and the methods it knows, `HEAD` and `OPTIONS` aside.
-const PATHS: [(&str, &str); 9] = [
+const PATHS: [(&str, &str); 10] = [
     (UPDATES, "POST"),
     ("/v1/inventory", "GET"),
     ("/v1/inventory/PROD-001", "GET"),
@@ -22,6 +22,7 @@ const PATHS: [(&str, &str); 9] = [
     (CREATE, "POST"),
     (SET, "PUT"),
     (DELETE, "DELETE"),
+    ("/v1/admin/rate-limit/status", "GET"),
     ("/health", "GET"),
 ];
 

@@ -26,6 +26,7 @@ mod kill_loop;
 mod lifecycle;
 mod limits;
 mod products;
+mod rate_limits;
 mod recovering;
 mod semantics;
 mod snapshots;
