@@ -227,7 +227,7 @@ pub const VARIABLES: &[Variable] = &[
         "RATE_LIMIT_MAX_CLIENTS",
         "65536",
         "1024-16777216",
-        "addresses counted at a time, some 350 bytes each; past it, the least recently seen start anew",
+        "addresses counted at a time, some 370 bytes each; past it, the least recently seen start anew",
     ),
     variable(
         "HEADER_TIMEOUT",

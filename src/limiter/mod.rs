@@ -5,7 +5,7 @@
 //! `api::limits` for every request below `/v1/`, and by `api::rate_limit_status`.
 //!
 //! Clients live in partitions, each behind a lock of its own; what all have spent together is behind one more. A lock
-//! is held for a decision, a fraction of a microsecond. Where both are needed the partition's comes first, so nobody
+//! is held for a decision: some 100 ns, up to 1 us where a client is new and another has to go. Where both are needed the partition's comes first, so nobody
 //! waits in a circle. A request is counted on all of its budgets or on none.
 
 mod busiest;
@@ -28,9 +28,9 @@ pub use busiest::{Busiest, BusyClient};
 use table::{Address, Table};
 use window::{Slot, Span, Window};
 
-/// The most clients of one partition: as many as a look at all of them may keep others waiting for, some tens of
-/// microseconds.
-const PARTITION_CLIENTS: usize = 1024;
+/// The most clients of one partition: the status looks at all of them under one lock, some 50 us. Smaller ones would be
+/// full more unevenly.
+const PARTITION_CLIENTS: usize = 256;
 /// The least time between two reports to the log.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 

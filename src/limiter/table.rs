@@ -61,11 +61,16 @@ impl Client {
         }
     }
 
-    fn window(&mut self, class: Class) -> &mut Window {
-        match class {
+    /// Counts a request, and returns when the oldest leaves.
+    fn count(&mut self, class: Class, now: Slot) -> Slot {
+        self.seen = now;
+        let window = match class {
             Class::Regular => &mut self.regular,
             Class::Admin => self.admin.get_or_insert_default(),
-        }
+        };
+        window.advance(now);
+        window.count(now);
+        window.grows_at().expect("one was counted")
     }
 }
 
@@ -135,19 +140,14 @@ impl Table {
     /// Counts a request of the client. Returns when its oldest request leaves, and whether another client had to be
     /// forgotten for it.
     pub fn count(&mut self, address: &Address, class: Class) -> (Slot, bool) {
-        let (now, mut forgotten) = (self.latest, false);
-        if !self.clients.contains(address) {
-            if self.clients.len() >= self.clients_max {
-                forgotten = self.clients.pop_lru().is_some();
-            }
-            self.clients.put(*address, Client::default());
+        let now = self.latest;
+        if let Some(client) = self.clients.peek_mut(address) {
+            return (client.count(class, now), false);
         }
-        let client = self.clients.peek_mut(address).expect("it was put there");
-        client.seen = now;
-        let window = client.window(class);
-        window.advance(now);
-        window.count(now);
-        (window.grows_at().expect("one was counted"), forgotten)
+        let is_full = self.clients.len() >= self.clients_max;
+        let forgotten = is_full && self.clients.pop_lru().is_some();
+        let client = self.clients.get_or_insert_mut(*address, Client::default);
+        (client.count(class, now), forgotten)
     }
 
     /// What each client has spent, at `now`; at most as many as there is room for.

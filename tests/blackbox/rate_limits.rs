@@ -439,11 +439,13 @@ fn the_status_shows_what_all_have_spent_together() {
 #[test]
 fn the_log_says_that_requests_are_refused_and_not_for_each() {
     let server = limited("ip", 10).start();
+    let start = Instant::now();
     assert_eq!(passed(&server, 1, 500), [10]);
     let line = "Requests were refused by the rate limits";
     let log = eventually("the log tells", || {
         let log = server.stderr();
         log.contains(line).then_some(log)
     });
-    assert_eq!(log.matches(line).count(), 1, "{log}");
+    let lines_max = 1 + start.elapsed().as_secs() as usize / 10;
+    assert!(log.matches(line).count() <= lines_max, "{log}");
 }
