@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     match cli::parse() {
         Command::Serve => server::serve(),
         Command::Plan => cli::plan(),
+        Command::OpenApi => cli::openapi(),
         Command::Check => cli::check(machine_checks()),
         Command::Journal(command) => cli::journal(&command),
         Command::Snapshot(command) => cli::snapshot(&command),

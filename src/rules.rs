@@ -12,7 +12,7 @@ pub const NAME_BYTES_MAX: usize = 256;
 /// The longest `price`, in bytes: far more digits than any currency has.
 pub const PRICE_BYTES_MAX: usize = 64;
 /// Ids that would hide behind a path of the API.
-const RESERVED_IDS: [&str; 3] = ["updates", "events", "snapshot"];
+pub const RESERVED_IDS: [&str; 3] = ["updates", "events", "snapshot"];
 
 const _: () = assert!(ID_BYTES_MAX <= shards::Identity::ID_LEN_MAX);
 

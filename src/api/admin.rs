@@ -7,8 +7,10 @@ use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use shards::{AdminAnswer, Creation, Price, Setting};
 use sonic_rs::LazyValue;
+use utoipa::ToSchema;
 
 use super::body::{self, Faults, Object, Text};
+use super::openapi::values;
 use super::problem::Problem;
 use super::respond::{self, Answer};
 use super::wire::{
@@ -44,18 +46,30 @@ struct ProductIds<'a> {
     product_ids: Option<Vec<Text<'a>>>,
 }
 
-#[derive(Serialize)]
+/// What became of one product of an admin request.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct ResultJson<'a> {
+#[schema(as = AdminResult)]
+pub struct ResultJson<'a> {
+    #[schema(value_type = values::ProductId)]
     product_id: &'a str,
+    /// Whether it was done.
     success: bool,
+    /// The version after the change; for a `version_conflict`, the current one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = values::Version, required = false)]
     new_version: Option<u64>,
+    /// When it was done.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = values::Time, required = false)]
     last_updated: Option<Time>,
+    /// Why it was refused, for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = values::AdminErrorType, required = false)]
     error_type: Option<&'static str>,
+    /// Why it was refused, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     error_message: Option<Cow<'static, str>>,
 }
 
@@ -65,25 +79,28 @@ struct AnswerJson<'a, Summary> {
     summary: Summary,
 }
 
-#[derive(Serialize)]
+/// How many of the products it was done for.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct CreationSummary {
+pub struct CreationSummary {
     total_requests: usize,
     successful_creations: usize,
     failed_creations: usize,
 }
 
-#[derive(Serialize)]
+/// How many of the products it was done for.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct UpdateSummary {
+pub struct UpdateSummary {
     total_requests: usize,
     successful_updates: usize,
     failed_updates: usize,
 }
 
-#[derive(Serialize)]
+/// How many of the products it was done for.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct DeletionSummary {
+pub struct DeletionSummary {
     total_requests: usize,
     successful_deletions: usize,
     failed_deletions: usize,

@@ -11,11 +11,11 @@ use crate::acceptor::{Acceptor, Overloaded};
 use crate::messages::FeedAnswer;
 
 /// Events on a page unless the query says.
-const LIMIT_DEFAULT: u64 = 100;
+pub const LIMIT_DEFAULT: u64 = 100;
 /// The most events on a page.
-const LIMIT_MAX: u64 = 1000;
+pub const LIMIT_MAX: u64 = 1000;
 /// The longest wait, in seconds.
-const WAIT_MAX_SECONDS: u64 = 60;
+pub const WAIT_MAX_SECONDS: u64 = 60;
 /// The greatest offset that every JSON client reads exactly.
 const OFFSET_MAX: u64 = shards::QUANTITY_MAX;
 

@@ -3,8 +3,10 @@
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::accept;
+use super::openapi::values;
 use super::problem::{Code, Problem};
 use super::respond::{self, Answer, ResponseBody};
 
@@ -12,10 +14,16 @@ const JSON: &str = "application/json";
 const HTML: &str = "text/html";
 const PLAIN: &str = "text/plain";
 
-#[derive(Serialize)]
-struct ExplanationJson {
+/// What an error code means.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Explanation)]
+pub struct ExplanationJson {
+    #[schema(value_type = values::ProblemCode)]
     code: &'static str,
+    /// The status that it is sent with.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// For a person: what it means and what to do.
     explanation: &'static str,
 }
 

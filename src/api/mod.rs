@@ -6,11 +6,14 @@
 
 mod accept;
 mod admin;
+mod asset;
 mod body;
 mod cors;
+mod docs;
 mod events;
 mod explanation;
 pub mod limits;
+pub mod openapi;
 mod problem;
 mod products;
 mod query;
@@ -29,6 +32,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use ulid::{ULID_LEN, Ulid};
+use utoipa::ToSchema;
 
 use crate::acceptor::Acceptor;
 use crate::acceptor::auth::{Access, KEY_HEADER};
@@ -36,6 +40,7 @@ use crate::acceptor::connection::{Phase, Watch};
 use crate::acceptor::framing::Verdict;
 use crate::runtime::clock;
 pub use body::BODY_BYTES_MAX;
+pub use docs::prepare;
 use limits::Spent;
 use problem::{Code, Problem};
 pub use refusal::connection_refusal;
@@ -137,6 +142,9 @@ async fn answer(acceptor: &Rc<Acceptor>, watch: &Watch, head: &Parts, body: Inco
         Route::Health => Ok(health(acceptor, fitness(acceptor))),
         Route::Live => Ok(health(acceptor, Fitness::Healthy)),
         Route::Explanation(code) => explanation::explain(code, &head.headers),
+        Route::Description => docs::description(&head.headers),
+        Route::Docs => docs::page(&head.headers),
+        Route::DocsFile(name) => docs::file(name, &head.headers),
         Route::Update | Route::Create | Route::Set | Route::Delete => {
             body::check_headers(&head.headers)?;
             watch.enter(Phase::Body, acceptor.now_ms());
@@ -233,11 +241,16 @@ fn options(allow: &'static str) -> Response<ResponseBody> {
     response
 }
 
-#[derive(Serialize)]
+/// How the server is.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Health)]
 struct HealthJson {
+    #[schema(value_type = openapi::values::HealthStatus)]
     status: &'static str,
+    /// The server's version.
     version: &'static str,
+    /// Seconds since it started.
     uptime_seconds: u64,
 }
 

@@ -3,7 +3,9 @@
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::openapi::values;
 use super::respond::ResponseBody;
 
 /// Seconds after which a request that met a full lane, a stopping server or a failed journal may be tried again.
@@ -216,7 +218,8 @@ impl Code {
 }
 
 /// One offending member.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ProblemDetail)]
 pub struct Detail {
     /// Its path, such as `products[0].price`.
     pub field: String,
@@ -245,20 +248,36 @@ pub struct Problem {
     pub title: Option<&'static str>,
 }
 
-#[derive(Serialize)]
+/// An error of a request (RFC 9457).
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct ProblemJson<'a> {
+#[schema(as = Problem)]
+pub struct ProblemJson<'a> {
+    /// Where the code is explained.
+    #[schema(format = "uri-reference")]
     r#type: &'a str,
+    /// What went wrong, in general.
     title: &'a str,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// What was wrong with this request.
     detail: &'a str,
+    #[schema(value_type = values::ProblemCode)]
     code: &'a str,
+    /// The X-Request-ID of the answer.
     request_id: &'a str,
+    /// Every offending member, where there is something to list.
     #[serde(skip_serializing_if = "<[Detail]>::is_empty")]
+    #[schema(required = false, min_items = 1)]
     details: &'a [Detail],
+    /// With `offset_expired`: the first offset that can be read.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = values::Offset, required = false)]
     oldest_offset: Option<u64>,
+    /// With `offset_expired` and `offset_beyond_end`: the end of the feed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = values::Offset, required = false)]
     next_offset: Option<u64>,
 }
 

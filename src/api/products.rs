@@ -17,9 +17,9 @@ use crate::messages::{
 use crate::runtime::executor;
 
 /// Products on a page unless the query says.
-const LIMIT_DEFAULT: u64 = 50;
+pub const LIMIT_DEFAULT: u64 = 50;
 /// The most products on a page.
-const LIMIT_MAX: u64 = 100;
+pub const LIMIT_MAX: u64 = 100;
 /// Products that a shard encodes for the snapshot at a time: some 30 KB, so that no other request waits long.
 const SLICE_PRODUCTS: u32 = 200;
 /// How often, and how long apart, a slice that met a full lane is asked for again before the snapshot breaks off.
@@ -55,13 +55,18 @@ fn respond_product(
 }
 
 /// Whether `If-None-Match` lists `etag`, weakly compared, or is `*`.
-fn is_known(headers: &HeaderMap, etag: &[u8]) -> bool {
+pub fn is_known(headers: &HeaderMap, etag: &[u8]) -> bool {
     let lists = headers.get_all(IF_NONE_MATCH).iter();
     let mut tags = lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
     tags.any(|tag| {
         let tag = tag.trim_ascii();
-        tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag
+        tag == b"*" || opaque(tag) == opaque(etag)
     })
+}
+
+/// A tag without what says that it is weak.
+fn opaque(tag: &[u8]) -> &[u8] {
+    tag.strip_prefix(b"W/").unwrap_or(tag)
 }
 
 /// `GET /v1/inventory`

@@ -6,7 +6,9 @@ use std::rc::Rc;
 use hyper::StatusCode;
 use serde::Serialize;
 use shards::Timestamp;
+use utoipa::ToSchema;
 
+use super::openapi::values;
 use super::query::Query;
 use super::respond::{self, Answer};
 use super::wire::Time;
@@ -16,26 +18,36 @@ use crate::limiter::{Busiest, BusyClient, Class, Limiter};
 use crate::runtime::{clock, executor};
 
 /// Clients in the list unless the query says.
-const LIMIT_DEFAULT: u64 = 100;
+pub const LIMIT_DEFAULT: u64 = 100;
 /// The most clients in the list.
-const LIMIT_MAX: u64 = 1000;
+pub const LIMIT_MAX: u64 = 1000;
 
-#[derive(Serialize)]
+/// What is limited, and who has spent how much.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct StatusJson {
+#[schema(as = RateLimitStatus)]
+pub struct StatusJson {
+    /// RATE_LIMIT_ENABLED
     enabled: bool,
+    #[schema(value_type = values::RateLimitType)]
     r#type: &'static str,
+    /// The budget of a client for regular endpoints.
     requests_per_minute: u32,
+    /// The budget of a client for admin endpoints.
     admin_requests_per_minute: u32,
+    /// How long the window is; its budget is that many times the one of a minute.
     window_minutes: u32,
+    /// Where something is limited for all clients together.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     global: Option<GlobalJson>,
     current_clients: Vec<ClientJson>,
 }
 
 /// What all clients share.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RateLimitGlobal)]
 struct GlobalJson {
     requests_per_minute: u32,
     request_count: u64,
@@ -43,12 +55,19 @@ struct GlobalJson {
     is_blocked: bool,
 }
 
-#[derive(Serialize)]
+/// What one client has spent.
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RateLimitClient)]
 struct ClientJson {
+    /// Its address.
+    #[schema(value_type = String)]
     client_id: IpAddr,
+    /// Regular requests in the current window.
     request_count: u64,
+    /// Admin requests in the current window.
     admin_request_count: u64,
+    #[schema(value_type = values::Time)]
     window_start: Time,
     /// Whether its next regular request would be refused.
     is_blocked: bool,

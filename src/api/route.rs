@@ -35,36 +35,60 @@ pub enum Route<'a> {
     Live,
     /// `GET /problems/{code}`
     Explanation(&'a str),
+    /// `GET /openapi.json`
+    Description,
+    /// `GET /docs`
+    Docs,
+    /// `GET /docs/{file}`
+    DocsFile(&'a str),
 }
+
+/// Every path that has no part to fill in.
+const FIXED: [(&str, Route<'static>); 13] = [
+    ("v1/inventory/updates", Route::Update),
+    ("v1/inventory", Route::List),
+    ("v1/inventory/events", Route::Events),
+    ("v1/inventory/snapshot", Route::Snapshot),
+    ("v1/admin/products/create", Route::Create),
+    ("v1/admin/products/set", Route::Set),
+    ("v1/admin/products/delete", Route::Delete),
+    ("v1/admin/rate-limit/status", Route::RateLimitStatus),
+    ("health", Route::Health),
+    ("health/ready", Route::Health),
+    ("health/live", Route::Live),
+    ("openapi.json", Route::Description),
+    ("docs", Route::Docs),
+];
 
 impl<'a> Route<'a> {
     /// The route of `path`; none if there is no such path.
     pub fn of(path: &'a str) -> Option<Route<'a>> {
         let path = path.strip_prefix('/')?;
-        match path {
-            "v1/inventory" => return Some(Route::List),
-            "v1/inventory/updates" => return Some(Route::Update),
-            "v1/inventory/events" => return Some(Route::Events),
-            "v1/inventory/snapshot" => return Some(Route::Snapshot),
-            "v1/admin/products/create" => return Some(Route::Create),
-            "v1/admin/products/set" => return Some(Route::Set),
-            "v1/admin/products/delete" => return Some(Route::Delete),
-            "v1/admin/rate-limit/status" => return Some(Route::RateLimitStatus),
-            "health" | "health/ready" => return Some(Route::Health),
-            "health/live" => return Some(Route::Live),
-            _ => {}
+        if let Some((_, route)) = FIXED.iter().find(|(fixed, _)| *fixed == path) {
+            return Some(route.clone());
         }
         if let Some(id) = path.strip_prefix("v1/inventory/") {
             let is_segment = !id.is_empty() && !id.contains('/');
             let id = percent_decode_str(id).decode_utf8().ok()?;
             return is_segment.then_some(Route::Product(id));
         }
+        if let Some(file) = path.strip_prefix("docs/") {
+            return Some(Route::DocsFile(file));
+        }
         let code = path.strip_prefix("problems/")?;
         Some(Route::Explanation(code))
     }
 
+    /// Every path there is, with the parts to fill in named in braces.
+    #[cfg(test)]
+    pub fn all_paths() -> impl Iterator<Item = String> {
+        let open = ["v1/inventory/{productId}", "docs/{file}", "problems/{code}"];
+        let fixed = FIXED.iter().map(|(path, _)| *path);
+        fixed.chain(open).map(|path| format!("/{path}"))
+    }
+
     /// The method it has besides `OPTIONS`, and `HEAD` with `GET`.
-    fn method(&self) -> Method {
+    pub fn method(&self) -> Method {
         match self {
             Route::Update | Route::Create => Method::POST,
             Route::Set => Method::PUT,
@@ -76,7 +100,10 @@ impl<'a> Route<'a> {
             | Route::RateLimitStatus
             | Route::Health
             | Route::Live
-            | Route::Explanation(_) => Method::GET,
+            | Route::Explanation(_)
+            | Route::Description
+            | Route::Docs
+            | Route::DocsFile(_) => Method::GET,
         }
     }
 
@@ -107,7 +134,12 @@ impl<'a> Route<'a> {
     pub fn needs(&self) -> Access {
         match self {
             Route::Create | Route::Set | Route::Delete | Route::RateLimitStatus => Access::Admin,
-            Route::Health | Route::Live | Route::Explanation(_) => Access::None,
+            Route::Health
+            | Route::Live
+            | Route::Explanation(_)
+            | Route::Description
+            | Route::Docs
+            | Route::DocsFile(_) => Access::None,
             _ => Access::Regular,
         }
     }
@@ -141,6 +173,9 @@ mod tests {
         check("/v1/inventory/a/b", None);
         check("/v1/inventory/updates", Some(Route::Update));
         check("/problems/not_found", Some(Route::Explanation("not_found")));
+        check("/openapi.json", Some(Route::Description));
+        check("/docs", Some(Route::Docs));
+        check("/docs/page.js", Some(Route::DocsFile("page.js")));
         check("/V1/inventory", None);
         check("*", None);
     }

@@ -7,8 +7,10 @@ use hyper::StatusCode;
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use shards::{Identity, Receipt, Update, UpdateAnswer};
+use utoipa::ToSchema;
 
 use super::body::{self, Faults, Object, Text};
+use super::openapi::values;
 use super::problem::{Code, Problem};
 use super::respond::{self, Answer};
 use super::wire::{OVERLOADED, STORAGE_FAILED, Time, check_some_decided, item_count, spread};
@@ -44,33 +46,52 @@ struct Item<'a> {
     idempotency_key: Option<Text<'a>>,
 }
 
-/// The answer to an update, in the brief's shape.
-#[derive(Debug, Serialize)]
+/// What became of an update. Where the product stands is told wherever it exists.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct ResultJson<'a> {
+#[schema(as = UpdateResult)]
+pub struct ResultJson<'a> {
+    /// As it was sent.
     product_id: &'a str,
+    /// Units in stock, after the update or as they stand.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = values::Quantity, required = false)]
     new_quantity: Option<u64>,
+    /// The product's version, after the update or as it stands.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = values::Version, required = false)]
     new_version: Option<u64>,
+    /// Whether it took effect, now or, as a repeat, earlier.
     applied: bool,
+    /// When the product last changed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = values::Time, required = false)]
     last_updated: Option<Time>,
+    /// Why it was refused, for programs; absent when applied.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = values::UpdateErrorType, required = false)]
     error_type: Option<&'static str>,
+    /// Why it was refused, for people; absent when applied.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     error_message: Option<Cow<'static, str>>,
+    /// In a batch: whether this is the first answer once more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
     replayed: bool,
 }
 
-#[derive(Serialize)]
-struct BatchJson<'a> {
+/// One result per item, in the order sent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BatchAnswer)]
+pub struct BatchJson<'a> {
     results: Vec<ResultJson<'a>>,
     summary: SummaryJson,
 }
 
-#[derive(Serialize)]
+/// How many items succeeded and failed; a replayed one succeeded.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BatchSummary)]
 struct SummaryJson {
     total: usize,
     succeeded: usize,

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::api;
 use crate::config::Config;
 use crate::journal::directory::Files;
 use crate::plan::{Machine, Plan};
@@ -33,6 +34,8 @@ pub enum Command {
     Plan,
     /// Check configuration and machine.
     Check,
+    /// Print the description of the API.
+    OpenApi,
     /// Look at the journal.
     Journal(JournalCommand),
     /// Copy the state out or in.
@@ -59,6 +62,9 @@ enum Tool {
     Plan,
     /// Check configuration and machine without serving; exit with 1 if a check fails.
     Check,
+    /// Print the description of the HTTP API (OpenAPI 3.1, JSON), which a server has at /openapi.json, and exit.
+    #[command(name = "openapi")]
+    OpenApi,
     /// Look at the journal in EVENTS_FILE_PATH, also while a server runs; nothing is changed.
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -81,6 +87,11 @@ pub fn plan() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints the description of the API.
+pub fn openapi() -> ExitCode {
+    print(&api::openapi::text(), ExitCode::SUCCESS)
 }
 
 fn read_plan() -> Result<Plan, String> {
@@ -121,6 +132,7 @@ impl Arguments {
         match self.command {
             None => Command::Serve,
             Some(Tool::Plan) => Command::Plan,
+            Some(Tool::OpenApi) => Command::OpenApi,
             Some(Tool::Check) => Command::Check,
             Some(Tool::Journal(command)) => Command::Journal(command),
             Some(Tool::Snapshot(command)) => Command::Snapshot(command),
@@ -148,6 +160,7 @@ mod tests {
         check(&[], Some(Command::Serve));
         check(&["plan"], Some(Command::Plan));
         check(&["check"], Some(Command::Check));
+        check(&["openapi"], Some(Command::OpenApi));
         check(&["serve"], None);
         check(&["--port", "1"], None);
         check(&["plan", "check"], None);

@@ -13,6 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use slog::{Logger, info, warn};
 
 use crate::acceptor::auth::Keys;
+use crate::api;
 use crate::config::{Config, TlsPaths};
 use crate::journal::directory;
 use crate::lifecycle::Lifecycle;
@@ -90,6 +91,7 @@ fn start_and_wait(
             format!("cannot listen on {address}: is the port in use?"),
         )
     })?;
+    api::prepare();
     let lifecycle = Arc::new(Lifecycle::new(
         plan.acceptor_count.into(),
         plan.shard_count.into(),

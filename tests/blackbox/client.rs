@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::described::assert_described;
 use crate::expect::{assert_page, raw_events};
 use crate::http::{Connection, Reply, Request};
 use crate::server::unique;
@@ -128,7 +129,10 @@ impl Client {
     #[track_caller]
     pub fn send(&mut self, request: &Request) -> Reply {
         match self.try_send(request) {
-            Ok(reply) => reply,
+            Ok(reply) => {
+                assert_described(request, &reply);
+                reply
+            }
             Err(error) => panic!("{} {}: {error}", request.method, request.target),
         }
     }

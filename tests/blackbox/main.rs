@@ -1,10 +1,11 @@
 //! Black-box tests: the real server binary, over HTTP, as a store or an administrator meets it.
 //!
 //! `server` starts and stops the binary, `http` moves the bytes, `expect` knows the shapes of answers, `client` sends
-//! what a store or an administrator sends, `mirror` is a store that keeps a copy of the catalogue, `load` is many
+//! what a store or an administrator sends, `described` judges answers by what the API says of itself, `mirror` is a store that keeps a copy of the catalogue, `load` is many
 //! stores at once, `recorder` and `workload` keep a record of everything said, for `history` to judge. The other modules are tests, by behaviour. Each test has a server, ports and a directory of its own.
 
 mod client;
+mod described;
 mod expect;
 mod http;
 mod load;
@@ -17,6 +18,7 @@ mod bad_input;
 mod conservation;
 mod cors;
 mod crash;
+mod documentation;
 mod errors;
 mod events;
 mod faults;

@@ -10,6 +10,9 @@
 #[path = "../blackbox/client.rs"]
 mod client;
 #[allow(dead_code)]
+#[path = "../blackbox/described.rs"]
+mod described;
+#[allow(dead_code)]
 #[path = "../blackbox/expect.rs"]
 mod expect;
 #[allow(dead_code)]

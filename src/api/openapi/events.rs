@@ -1,0 +1,88 @@
+//! `GET /v1/inventory/events`.
+
+use serde_json::json;
+use utoipa::openapi::HttpMethod;
+use utoipa::openapi::Required::{False, True};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+
+use super::build::{Book, answer, list, object, operation, query, refer};
+use super::headers::limited;
+use super::problems;
+use super::products::product;
+use super::values::{count, integer};
+use crate::acceptor::auth::Access;
+use crate::api::events::{LIMIT_DEFAULT, LIMIT_MAX, WAIT_MAX_SECONDS};
+
+/// Adds the endpoint and its schemas.
+pub fn register(book: &mut Book) {
+    book.schema(
+        "Event",
+        object(&[
+            ("offset", True, refer("Offset")),
+            ("timestamp", True, refer("Time")),
+            ("eventType", True, refer("EventType")),
+            ("productId", True, refer("ProductId")),
+            ("version", True, refer("Version")),
+            ("data", True, refer("Product")),
+            ("storeId", False, refer("StoreId")),
+            ("delta", False, refer("Delta")),
+        ])
+        .description(Some(
+            "`data` is the whole product after the change; for a deletion, as it last was, with the version of the \
+             deletion. `storeId` and `delta` are there where `eventType` is `inventory_updated`.",
+        )),
+    );
+    let is_there_more = ObjectBuilder::new()
+        .schema_type(Type::Boolean)
+        .description(Some("Whether `nextOffset` is below the end of the feed."));
+    book.schema(
+        "EventPage",
+        object(&[
+            (
+                "events",
+                True,
+                list("Event", None, Some(LIMIT_MAX as usize)),
+            ),
+            ("nextOffset", True, refer("Offset")),
+            ("hasMore", True, is_there_more.into()),
+            (
+                "count",
+                True,
+                count()
+                    .description(Some("How many `events` there are."))
+                    .into(),
+            ),
+        ]),
+    );
+    let page = answer(
+        "Events, or none if the time was over first.",
+        refer("EventPage"),
+        &[("page", "A store sold two", page())],
+    );
+    let limit = integer(1, LIMIT_MAX as isize).default(Some(json!(LIMIT_DEFAULT)));
+    let wait = integer(0, WAIT_MAX_SECONDS as isize).default(Some(json!(0)));
+    let operation = operation("getEvents", "Events", Access::Regular)
+        .summary(Some("Follow all changes"))
+        .description(Some(
+            "Every change of every product, in one order; for each product in the order of its versions. Go on from \
+             `nextOffset`. Products loaded at the very first start are in the snapshot, not in the feed.",
+        ))
+        .parameter(query("offset", True, "The first offset wanted; 0 for the first event.", refer("Offset")))
+        .parameter(query("limit", False, "The most events on the page.", limit))
+        .parameter(query(
+            "wait",
+            False,
+            "How many seconds to wait for an event if there is none yet (long poll).",
+            wait,
+        ))
+        .response("200", limited(page))
+        .response("410", problems::refer("OffsetGone"));
+    book.endpoint(HttpMethod::Get, "/v1/inventory/events", operation);
+}
+
+fn page() -> serde_json::Value {
+    json!({"events": [{
+               "offset": 1001, "timestamp": "2026-11-22T14:40:02.123Z", "eventType": "inventory_updated",
+               "productId": "PROD-001", "version": 6, "data": product(), "storeId": "store-s1", "delta": -2}],
+           "nextOffset": 1002, "hasMore": false, "count": 1})
+}
