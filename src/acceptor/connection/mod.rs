@@ -1,5 +1,6 @@
 //! One connection: hyper's loop over the stream, the deadlines it is under, and its end when the server stops.
 
+mod response;
 mod stream;
 mod watch;
 
@@ -17,6 +18,7 @@ use hyper::service::service_fn;
 use super::Acceptor;
 use crate::api;
 use crate::runtime::tcp::Stream;
+use response::WatchedBody;
 use stream::WatchedStream;
 pub use watch::{Connections, Phase, Watch};
 
@@ -43,7 +45,7 @@ pub async fn serve(acceptor: Rc<Acceptor>, stream: Stream) {
             watch.enter(Phase::Handling, acceptor.now_ms());
             let response = api::handle(acceptor.clone(), watch.clone(), verdict, request).await;
             watch.enter(Phase::Responding, acceptor.now_ms());
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| WatchedBody::new(body, watch, acceptor)))
         }
     });
     let connection = http1::Builder::new()

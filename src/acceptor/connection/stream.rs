@@ -94,10 +94,7 @@ impl hyper::rt::Read for WatchedStream {
         }
         // SAFETY: the stream writes to the slice and never takes from it what was initialised.
         let spare = unsafe { buffer.as_mut() };
-        let Poll::Ready(read) = this.stream.poll_read(context, spare) else {
-            this.watch.waits_for_reading(this.acceptor.now_ms());
-            return Poll::Pending;
-        };
+        let read = ready!(this.stream.poll_read(context, spare));
         this.watch.has_read(this.acceptor.now_ms());
         let bytes = read?;
         this.has_ended = bytes.is_empty();
@@ -122,9 +119,8 @@ impl hyper::rt::Write for WatchedStream {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = self.stream.poll_flush(context);
-        if flushed.is_pending() {
-            self.watch.has_written(true, self.acceptor.now_ms());
-        }
+        self.watch
+            .has_written(flushed.is_pending(), self.acceptor.now_ms());
         flushed
     }
 

@@ -81,9 +81,9 @@ impl Watch {
         }
     }
 
-    /// The socket has nothing to give for now.
-    pub(super) fn waits_for_reading(&self, now_ms: u64) {
-        if self.phase.get() == Phase::Responding && self.write_blocked_since_ms.get().is_none() {
+    /// The response has been handed over as a whole. What is not written of it yet is under the deadline of writes.
+    pub(super) fn has_responded(&self, now_ms: u64) {
+        if self.phase.get() == Phase::Responding {
             // Part of the next head may have come with the request before.
             let phase = match self.framing.borrow().is_within_head() {
                 true => Phase::Head,
@@ -99,10 +99,6 @@ impl Watch {
             (false, _) => self.write_blocked_since_ms.set(None),
             (true, None) => self.write_blocked_since_ms.set(Some(now_ms)),
             (true, Some(_)) => {}
-        }
-        // A streamed response is still one while it waits for more to send.
-        if self.phase.get() == Phase::Idle {
-            self.enter(Phase::Responding, now_ms);
         }
     }
 
