@@ -80,6 +80,26 @@ pub fn nests_deeper_than(json: &[u8], limit: usize) -> bool {
     false
 }
 
+/// Whether every backslash in the JSON text begins an escape that JSON has. sonic-rs looks only at those of strings that
+/// are read, so what no member asks for could be anything.
+pub fn has_sound_escapes(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let digits = match rest.get(at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 0,
+            Some(b'u') => 4,
+            _ => return false,
+        };
+        let (_, behind) = rest.split_at(at + 2);
+        let code = behind.get(..digits);
+        if !code.is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit)) {
+            return false;
+        }
+        rest = &behind[digits..];
+    }
+    true
+}
+
 /// The deepest nesting that is parsed. The deepest that anything here needs is 4.
 pub const DEPTH_MAX: usize = 32;
 
@@ -100,6 +120,21 @@ mod tests {
         check_timestamp(0, "1970-01-01T00:00:00.000Z");
         check_timestamp(1_705_314_600_123, "2024-01-15T10:30:00.123Z");
         check_timestamp(TIMESTAMP_MAX_MS, "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn escapes_are_those_of_json() {
+        let check = |json: &str, expected| {
+            assert_eq!(expected, has_sound_escapes(json.as_bytes()), "{json}");
+        };
+        check(r#"{"a":"b"}"#, true);
+        check(r#""\"\\\/\b\f\n\r\t\u00e4\uABCD""#, true);
+        check(r#""\\x""#, true);
+        check(r#""\x""#, false);
+        check(r#""\\\x""#, false);
+        check(r#""\u00v0""#, false);
+        check(r#""\u00"#, false);
+        check("\\", false);
     }
 
     #[test]

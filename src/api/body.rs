@@ -125,8 +125,13 @@ pub fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Problem> {
         let detail = format!("the body nests deeper than {} levels", encoding::DEPTH_MAX);
         return Err(Problem::new(Code::InvalidJson, detail));
     }
-    let read = sonic_rs::from_slice::<Object<T>>(json).map(|object| object.0);
-    read.map_err(|error| match sonic_rs::from_slice::<IgnoredAny>(json) {
+    let not_json = |detail: &str| Problem::new(Code::InvalidJson, detail);
+    let text = std::str::from_utf8(json).map_err(|_| not_json("the body is not UTF-8"))?;
+    if !encoding::has_sound_escapes(json) {
+        return Err(not_json("the body has an escape that JSON does not have"));
+    }
+    let read = sonic_rs::from_str::<Object<T>>(text).map(|object| object.0);
+    read.map_err(|error| match sonic_rs::from_str::<IgnoredAny>(text) {
         Err(error) => Problem::new(Code::InvalidJson, first_line(&error)),
         Ok(_) => Problem::new(Code::ValidationError, first_line(&error)),
     })
@@ -273,6 +278,9 @@ mod tests {
         check(b"", Some(Code::InvalidJson));
         check(b"{\"text\":\"\xff\"}", Some(Code::InvalidJson));
         check(b"{\"more\":\"\xff\"}", Some(Code::InvalidJson));
+        check(br#"{"text":"\u0v00"}"#, Some(Code::InvalidJson));
+        check(br#"{"more":"\x"}"#, Some(Code::InvalidJson));
+        check(br#"{"t\u0vext":1}"#, Some(Code::InvalidJson));
         check(br#"{"text":5}"#, Some(Code::ValidationError));
         check(br#"{"number":1.5}"#, Some(Code::ValidationError));
         check(br#"{"number":1e400}"#, Some(Code::ValidationError));
@@ -287,6 +295,23 @@ mod tests {
             &[b"[".repeat(100_000), b"]".repeat(100_000)].concat(),
             Some(Code::InvalidJson),
         );
+    }
+
+    /// sonic-rs hands such bytes out as text, which nothing may be that is not UTF-8.
+    #[test]
+    fn what_is_read_later_is_text_before() {
+        #[derive(Deserialize, Debug)]
+        struct Sample<'a> {
+            #[serde(borrow)]
+            price: sonic_rs::LazyValue<'a>,
+        }
+        let json = b"{\"price\":\"9.\xff\"}";
+        assert_eq!(
+            Code::InvalidJson,
+            parse::<Sample<'_>>(json).unwrap_err().code
+        );
+        let sample: Sample<'_> = parse(br#"{"price":9.5}"#).unwrap();
+        assert_eq!("9.5", sample.price.as_raw_str());
     }
 
     #[test]

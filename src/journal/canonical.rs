@@ -6,12 +6,15 @@ use std::borrow::Cow;
 
 use shards::Timestamp;
 
-use super::format::EventKind;
+use super::format::{CHECKSUM_DIGITS, EventKind, LINE_END};
 use super::line::{Line, LineProduct, LineUpdate};
 use crate::encoding;
 
 /// Reads `line`; none if it is not exactly as this program writes it.
 pub fn read(line: &[u8]) -> Option<Line<'_>> {
+    if has_control_bytes(line) {
+        return None;
+    }
     let mut cursor = Cursor {
         rest: std::str::from_utf8(line).ok()?,
     };
@@ -53,7 +56,14 @@ pub fn read(line: &[u8]) -> Option<Line<'_>> {
         update,
         served_end,
     };
-    line.has_ids_in_range().then_some(line)
+    let is_at_end = cursor.rest.len() == CHECKSUM_DIGITS + LINE_END.len();
+    (is_at_end && line.has_ids_in_range()).then_some(line)
+}
+
+/// JSON has them as escapes only. Without a branch, so that many bytes are looked at together.
+fn has_control_bytes(line: &[u8]) -> bool {
+    line.iter()
+        .fold(false, |found, byte| found | (*byte < b' '))
 }
 
 fn kind_of(name: &str) -> Option<EventKind> {
@@ -96,6 +106,23 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// A number as prices are: digits, no leading zero, and maybe a fraction.
+    fn decimal(&mut self) -> Option<&'a str> {
+        let bytes = self.rest.as_bytes();
+        let digits = |from: usize| {
+            let digits = bytes[from..].iter().take_while(|b| b.is_ascii_digit());
+            Some(digits.count()).filter(|count| *count > 0)
+        };
+        let whole = digits(0)?;
+        if whole > 1 && bytes[0] == b'0' {
+            return None;
+        }
+        match bytes.get(whole) {
+            Some(b'.') => Some(self.take(whole + 1 + digits(whole + 1)?)),
+            _ => Some(self.take(whole)),
+        }
+    }
+
     fn signed_integer(&mut self) -> Option<i64> {
         let is_negative = self.rest.starts_with('-');
         self.take(usize::from(is_negative));
@@ -124,13 +151,8 @@ impl<'a> Cursor<'a> {
             false => encoding::parse_timestamp(time)?,
         };
         self.literal(",\"price\":")?;
-        let is_of_number = |b: &&u8| b.is_ascii_digit() || b"+-.eE".contains(b);
-        let length = self.rest.bytes().take_while(|b| is_of_number(&b)).count();
-        let price = self.take(length);
+        let price = self.decimal()?;
         self.literal("}")?;
-        if !price.starts_with(|first: char| first.is_ascii_digit()) {
-            return None;
-        }
         Some(LineProduct {
             id: Cow::Borrowed(id),
             name: Cow::Borrowed(name),

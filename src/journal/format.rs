@@ -90,7 +90,7 @@ impl Changes {
         encode_served(out, change);
         let private_at = out.len();
         if let Some((identity, _)) = change.update {
-            out.extend_from_slice(b",\"key\":");
+            out.extend_from_slice(KEY);
             encoding::string(out, identity.key());
         }
         let served_len = (private_at - header_at - Changes::HEADER) as u32;
@@ -289,13 +289,17 @@ pub struct SealedGroup {
 
 /// What stands between the served bytes and the mark.
 pub(super) const PRIVATE: &[u8] = b",\"_\":{\"batch\":";
+/// What stands before the idempotency key.
+pub(super) const KEY: &[u8] = b",\"key\":";
 /// What stands before the digits of the checksum.
 pub(super) const CHECKSUM: &[u8] = b",\"crc32c\":\"";
+/// How many they are.
+pub(super) const CHECKSUM_DIGITS: usize = 8;
 /// What stands behind them.
 pub(super) const LINE_END: &[u8] = b"\"}}";
 
 /// Eight hexadecimal digits.
-pub fn hex(checksum: u32) -> [u8; 8] {
+pub fn hex(checksum: u32) -> [u8; CHECKSUM_DIGITS] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     std::array::from_fn(|i| DIGITS[(checksum >> (28 - 4 * i)) as usize & 0xf])
 }

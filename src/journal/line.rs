@@ -6,12 +6,12 @@ use serde::Deserialize;
 use shards::{Identity, Product, ProductView, Timestamp};
 
 use super::canonical;
-use super::format::{CHECKSUM, EventKind, LINE_END, PRIVATE, hex};
+use super::format::{CHECKSUM, CHECKSUM_DIGITS, EventKind, KEY, LINE_END, PRIVATE, hex};
 use crate::encoding;
 use crate::faults::{self, Fault};
 
 /// The checksum member and what follows it, without the newline.
-const TRAILER_LEN: usize = CHECKSUM.len() + 8 + LINE_END.len();
+const TRAILER_LEN: usize = CHECKSUM.len() + CHECKSUM_DIGITS + LINE_END.len();
 
 /// A line read back. It borrows from the line what it can.
 #[derive(Debug, PartialEq, Eq)]
@@ -97,6 +97,21 @@ struct PrivateJson<'a> {
     key: Option<Cow<'a, str>>,
 }
 
+impl PrivateJson<'_> {
+    /// Whether `tail`, behind the served bytes, is what is written for it: then what stands before is all that is
+    /// served, and a whole event.
+    fn is_as_written(&self, tail: &[u8]) -> bool {
+        let mut written = PRIVATE.to_vec();
+        encoding::integer(&mut written, self.batch);
+        if let Some(key) = &self.key {
+            written.extend_from_slice(KEY);
+            encoding::string(&mut written, key);
+        }
+        written.extend_from_slice(CHECKSUM);
+        tail.len() == written.len() + TRAILER_LEN - CHECKSUM.len() && tail.starts_with(&written)
+    }
+}
+
 /// A product as it stands in the journal and in the snapshot.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -171,13 +186,17 @@ impl<'a> Line<'a> {
     }
 
     /// Reads a line with whatever JSON can express: escapes, or members in another order.
-    fn read_json(line: &'a [u8]) -> Result<Line<'a>, LineError> {
+    pub(crate) fn read_json(line: &'a [u8]) -> Result<Line<'a>, LineError> {
         let served_end = memchr::memmem::rfind(line, PRIVATE).ok_or(LineError::Content)?;
         if encoding::nests_deeper_than(line, encoding::DEPTH_MAX) {
             return Err(LineError::Content);
         }
-        let json: LineJson<'_> = sonic_rs::from_slice(line).map_err(|_| LineError::Content)?;
-        line_from_json(json, served_end).ok_or(LineError::Content)
+        let text = std::str::from_utf8(line).map_err(|_| LineError::Content)?;
+        let json: LineJson<'_> = sonic_rs::from_str(text).map_err(|_| LineError::Content)?;
+        match json.private.is_as_written(&line[served_end..]) {
+            true => line_from_json(json, served_end).ok_or(LineError::Content),
+            false => Err(LineError::Content),
+        }
     }
 
     /// The identity of the line's `update`.
@@ -242,7 +261,7 @@ mod tests {
         let product = Product {
             id: id.into(),
             name: name.into(),
-            price: Price::new("10.50e0"),
+            price: Price::new("10.50"),
             available: 0,
             version: shards::VERSION_MAX,
             updated_at: Timestamp(1_705_314_600_123),
@@ -261,6 +280,46 @@ mod tests {
         }
         let blocks = group.seal().blocks;
         blocks[..memchr::memchr(b'\n', &blocks).unwrap()].to_vec()
+    }
+
+    /// The line that begins so, under the right checksum.
+    fn sealed(start: &str) -> Vec<u8> {
+        let digits = hex(crc32c::crc32c(start.as_bytes()));
+        [start.as_bytes(), CHECKSUM, &digits, LINE_END].concat()
+    }
+
+    #[test]
+    fn what_is_not_json_is_not_read_by_position_either() {
+        let written = line(EventKind::ProductCreated, "p", "N", None);
+        let text = std::str::from_utf8(&written).unwrap();
+        let start = &text[..text.len() - TRAILER_LEN];
+        assert!(Line::read(&sealed(start)).is_ok());
+        for (from, to) in [
+            ("\"N\"", "\"\u{1}\""),
+            ("10.50", "010.50"),
+            ("10.50", "10.5.0"),
+            ("10.50", "10."),
+            ("10.50", "1+0"),
+        ] {
+            let line = sealed(&start.replace(from, to));
+            assert_eq!(Err(LineError::Content), Line::read(&line), "{to}");
+        }
+    }
+
+    /// Else half an event could be served.
+    #[test]
+    fn the_private_member_is_the_last_and_has_nothing_else_in_it() {
+        let written = line(EventKind::ProductCreated, "p", "N", None);
+        let text = std::str::from_utf8(&written).unwrap();
+        let start = &text[..text.len() - TRAILER_LEN];
+        for start in [
+            format!("{start},\"more\":1"),
+            format!("{start}}},\"more\":{{\"x\":1"),
+            format!("{start}}},\"more\":{{\"x\":1,\"_\":{{\"batch\":3}}"),
+        ] {
+            let line = sealed(&start);
+            assert_eq!(Err(LineError::Content), Line::read(&line), "{start}");
+        }
     }
 
     #[test]

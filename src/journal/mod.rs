@@ -1,7 +1,7 @@
 //! The system of record: what its lines are, how they reach the disk, and how they are read back: by a start, and for
 //! stores that are far behind, and for an operator.
 
-mod canonical;
+pub(crate) mod canonical;
 pub mod directory;
 pub mod dump;
 pub mod foreign;

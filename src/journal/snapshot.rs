@@ -203,8 +203,10 @@ pub fn parse(json: &[u8]) -> Result<Snapshot, SnapshotError> {
     if encoding::nests_deeper_than(json, encoding::DEPTH_MAX) {
         return Err(SnapshotError::Form("it nests too deep".to_owned()));
     }
+    let text =
+        std::str::from_utf8(json).map_err(|_| SnapshotError::Form("it is not UTF-8".to_owned()))?;
     let json: SnapshotJson<'_> =
-        sonic_rs::from_slice(json).map_err(|error| SnapshotError::Form(error.to_string()))?;
+        sonic_rs::from_str(text).map_err(|error| SnapshotError::Form(error.to_string()))?;
     if let Some(version) = json.metadata.format_version.filter(|v| *v > FORMAT_VERSION) {
         return Err(SnapshotError::Version(version));
     }
@@ -477,6 +479,8 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         };
         check("[", "not a snapshot");
+        let not_text = b"{\"products\":{\"a\":{\"price\":\"\xff\"}}}";
+        assert!(parse(not_text).unwrap_err().to_string().contains("UTF-8"));
         check(
             r#"{"products":{},"metadata":{"formatVersion":2}}"#,
             "format version is 2",
