@@ -29,4 +29,6 @@ pub mod sequencer;
 // What several of them share.
 pub mod encoding;
 pub mod faults;
+#[cfg(fuzzing)]
+pub use api::fuzzing;
 pub mod rules;

@@ -109,11 +109,7 @@ pub struct DeletionSummary {
 /// `POST /v1/admin/products/create`
 pub async fn create(acceptor: &Rc<Acceptor>, json: &[u8]) -> Answer {
     let body: Products<'_> = body::parse(json)?;
-    let (creations, ids) = check_items(
-        body.products.as_deref(),
-        "products",
-        |item, path, faults| item.creation(path, faults),
-    )?;
+    let (creations, ids) = check_creations(&body)?;
     let results = decide(acceptor, &ids, creations, ShardRequest::Create).await?;
     respond(results, |total_requests, successful_creations| {
         CreationSummary {
@@ -127,11 +123,7 @@ pub async fn create(acceptor: &Rc<Acceptor>, json: &[u8]) -> Answer {
 /// `PUT /v1/admin/products/set`
 pub async fn set(acceptor: &Rc<Acceptor>, json: &[u8]) -> Answer {
     let body: Products<'_> = body::parse(json)?;
-    let (settings, ids) = check_items(
-        body.products.as_deref(),
-        "products",
-        |item, path, faults| item.setting(path, faults),
-    )?;
+    let (settings, ids) = check_settings(&body)?;
     let results = decide(acceptor, &ids, settings, ShardRequest::Set).await?;
     respond(results, |total_requests, successful_updates| {
         UpdateSummary {
@@ -145,15 +137,7 @@ pub async fn set(acceptor: &Rc<Acceptor>, json: &[u8]) -> Answer {
 /// `DELETE /v1/admin/products/delete`
 pub async fn delete(acceptor: &Rc<Acceptor>, json: &[u8]) -> Answer {
     let body: ProductIds<'_> = body::parse(json)?;
-    let (deletions, ids) = check_items(
-        body.product_ids.as_deref(),
-        "productIds",
-        |id, path, faults| {
-            let id: &str =
-                faults.required(|| path.to_owned(), Some(&**id), |id| rules::product_id(id))?;
-            Some((id.into(), id))
-        },
-    )?;
+    let (deletions, ids) = check_deletions(&body)?;
     let results = decide(acceptor, &ids, deletions, ShardRequest::Delete).await?;
     respond(results, |total_requests, successful_deletions| {
         DeletionSummary {
@@ -164,13 +148,57 @@ pub async fn delete(acceptor: &Rc<Acceptor>, json: &[u8]) -> Answer {
     })
 }
 
+/// What to send of a body, and the ids it is for.
+type Checked<'b, T> = Result<(Vec<T>, Vec<&'b str>), Problem>;
+
+fn check_creations<'b>(body: &'b Products<'_>) -> Checked<'b, Creation> {
+    let items = body.products.as_deref();
+    check_items(items, "products", |item, path, faults| {
+        item.creation(path, faults)
+    })
+}
+
+fn check_settings<'b>(body: &'b Products<'_>) -> Checked<'b, Setting> {
+    let items = body.products.as_deref();
+    check_items(items, "products", |item, path, faults| {
+        item.setting(path, faults)
+    })
+}
+
+fn check_deletions<'b>(body: &'b ProductIds<'_>) -> Checked<'b, Box<str>> {
+    let items = body.product_ids.as_deref();
+    check_items(items, "productIds", |id, path, faults| {
+        let id: &str =
+            faults.required(|| path.to_owned(), Some(&**id), |id| rules::product_id(id))?;
+        Some((id.into(), id))
+    })
+}
+
+/// What `json` would have the shards create.
+#[cfg(fuzzing)]
+pub fn creations(json: &[u8]) -> Result<Vec<Creation>, Problem> {
+    Ok(check_creations(&body::parse(json)?)?.0)
+}
+
+/// What `json` would have the shards set.
+#[cfg(fuzzing)]
+pub fn settings(json: &[u8]) -> Result<Vec<Setting>, Problem> {
+    Ok(check_settings(&body::parse(json)?)?.0)
+}
+
+/// What `json` would have the shards delete.
+#[cfg(fuzzing)]
+pub fn deletions(json: &[u8]) -> Result<Vec<Box<str>>, Problem> {
+    Ok(check_deletions(&body::parse(json)?)?.0)
+}
+
 /// Checks every item, so that a body with a fault anywhere changes nothing and lists all of them. `check` returns
 /// what to send and the id it is for.
 fn check_items<'b, Item, T>(
     items: Option<&'b [Item]>,
     member: &str,
     check: impl Fn(&'b Item, &str, &mut Faults) -> Option<(T, &'b str)>,
-) -> Result<(Vec<T>, Vec<&'b str>), Problem> {
+) -> Checked<'b, T> {
     let mut faults = Faults::default();
     let items = faults
         .required(|| member.to_owned(), items, |items| item_count(items.len()))

@@ -19,8 +19,31 @@ pub const WAIT_MAX_SECONDS: u64 = 60;
 /// The greatest offset that every JSON client reads exactly.
 const OFFSET_MAX: u64 = shards::QUANTITY_MAX;
 
+/// What a poll asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// `offset`
+    pub offset: u64,
+    /// `limit`
+    pub limit: u32,
+    /// `wait`, in milliseconds.
+    pub wait_ms: u32,
+}
+
 /// Answers a poll, at once or when there is something to tell or the time is over.
 pub async fn poll(acceptor: &Rc<Acceptor>, query: Option<&str>) -> Answer {
+    let asked = asked(query)?;
+    match acceptor
+        .poll_feed(asked.offset, asked.limit, asked.wait_ms)
+        .await
+    {
+        Ok(answer) => respond(asked.offset, answer),
+        Err(Overloaded) => Err(Problem::overloaded()),
+    }
+}
+
+/// Reads the query.
+pub fn asked(query: Option<&str>) -> Result<Asked, Problem> {
     let mut query = Query::parse(query);
     let offset = query.integer("offset", 0, OFFSET_MAX);
     if offset.is_none() && query.text("offset").is_none() {
@@ -40,14 +63,11 @@ pub async fn poll(acceptor: &Rc<Acceptor>, query: Option<&str>) -> Answer {
         }
     }
     query.finish()?;
-    let offset = offset.expect("without a fault there is an offset");
-    match acceptor
-        .poll_feed(offset, limit as u32, wait as u32 * 1000)
-        .await
-    {
-        Ok(answer) => respond(offset, answer),
-        Err(Overloaded) => Err(Problem::overloaded()),
-    }
+    Ok(Asked {
+        offset: offset.expect("without a fault there is an offset"),
+        limit: limit as u32,
+        wait_ms: wait as u32 * 1000,
+    })
 }
 
 fn respond(offset: u64, answer: FeedAnswer) -> Answer {

@@ -12,6 +12,8 @@ mod cors;
 mod docs;
 mod events;
 mod explanation;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod limits;
 pub mod openapi;
 mod problem;

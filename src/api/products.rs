@@ -71,18 +71,7 @@ fn opaque(tag: &[u8]) -> &[u8] {
 
 /// `GET /v1/inventory`
 pub async fn list(acceptor: &Rc<Acceptor>, query: Option<&str>) -> Answer {
-    let mut query = Query::parse(query);
-    let limit = query
-        .integer("limit", 1, LIMIT_MAX)
-        .unwrap_or(LIMIT_DEFAULT) as usize;
-    let after = query.text("cursor").and_then(|cursor| {
-        let before = query::product_before(&cursor);
-        if before.is_none() {
-            query.fault("cursor", "must be the nextCursor of an earlier page");
-        }
-        before
-    });
-    query.finish()?;
+    let AskedPage { after, limit } = asked_page(query)?;
     let mut products = ask_all(acceptor, after, limit as u32 + 1).await?;
     products.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     let has_more = products.len() > limit;
@@ -95,6 +84,32 @@ pub async fn list(acceptor: &Rc<Acceptor>, query: Option<&str>) -> Answer {
         StatusCode::OK,
         encode_page(&products, next_cursor.as_deref()),
     ))
+}
+
+/// What a list asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedPage {
+    /// The product before the page; none for the first page.
+    pub after: Option<Box<str>>,
+    /// `limit`
+    pub limit: usize,
+}
+
+/// Reads the query.
+pub fn asked_page(query: Option<&str>) -> Result<AskedPage, Problem> {
+    let mut query = Query::parse(query);
+    let limit = query
+        .integer("limit", 1, LIMIT_MAX)
+        .unwrap_or(LIMIT_DEFAULT) as usize;
+    let after = query.text("cursor").and_then(|cursor| {
+        let before = query::product_before(&cursor);
+        if before.is_none() {
+            query.fault("cursor", "must be the nextCursor of an earlier page");
+        }
+        before
+    });
+    query.finish()?;
+    Ok(AskedPage { after, limit })
 }
 
 /// One more than the page from every shard: any of them may hold all of the page.

@@ -107,7 +107,33 @@ pub async fn handle(acceptor: &Rc<Acceptor>, json: &[u8]) -> Answer {
     }
 }
 
+/// What `json` would have the shards decide; none in place of an item of a batch that breaks a rule.
+#[cfg(fuzzing)]
+pub fn asked(json: &[u8]) -> Result<Vec<Option<Update>>, Problem> {
+    let mut body: Body<'_> = body::parse(json)?;
+    let Some(items) = body.updates.take() else {
+        return Ok(vec![Some(check_single(body)?.1)]);
+    };
+    let store_id = check_batch(&body, &items)?;
+    let updates = items.iter().map(|item| item.check_in_batch(store_id).ok());
+    Ok(updates.collect())
+}
+
 async fn single(acceptor: &Rc<Acceptor>, body: Body<'_>) -> Answer {
+    let (item, update) = check_single(body)?;
+    let shard = acceptor.router.shard_of(update.identity.product_id());
+    let outcome = acceptor
+        .ask(shard, |to| ShardRequest::Update(to, update))
+        .await;
+    match outcome {
+        Ok(Outcome::Update(answer)) => respond_single(&item, answer),
+        Ok(Outcome::StorageFailed) => Err(Problem::storage_failed()),
+        Ok(other) => unreachable!("an update is answered as an update, not {other:?}"),
+        Err(_overloaded) => Err(Problem::overloaded()),
+    }
+}
+
+fn check_single(body: Body<'_>) -> Result<(Item<'_>, Update), Problem> {
     let item = Item {
         product_id: body.product_id,
         delta: body.delta,
@@ -120,17 +146,7 @@ async fn single(acceptor: &Rc<Acceptor>, body: Body<'_>) -> Answer {
     let update = item.check(store_id.unwrap_or("?"), &mut faults);
     faults.finish()?;
     let update = update.expect("without a fault there is an update");
-
-    let shard = acceptor.router.shard_of(update.identity.product_id());
-    let outcome = acceptor
-        .ask(shard, |to| ShardRequest::Update(to, update))
-        .await;
-    match outcome {
-        Ok(Outcome::Update(answer)) => respond_single(&item, answer),
-        Ok(Outcome::StorageFailed) => Err(Problem::storage_failed()),
-        Ok(other) => unreachable!("an update is answered as an update, not {other:?}"),
-        Err(_overloaded) => Err(Problem::overloaded()),
-    }
+    Ok((item, update))
 }
 
 fn check_store<'b>(store_id: &'b Option<Text<'_>>, faults: &mut Faults) -> Option<&'b str> {
@@ -185,6 +201,13 @@ impl Item<'_> {
         })
     }
 
+    /// As [`Item::check`], with all faults in a sentence.
+    fn check_in_batch(&self, store_id: &str) -> Result<Update, String> {
+        let mut faults = Faults::default();
+        let update = self.check(store_id, &mut faults);
+        update.ok_or_else(|| faults.as_sentence().expect("a refused item has a fault"))
+    }
+
     fn expected_version(&self, faults: &mut Faults) -> Option<Option<u64>> {
         match (self.version, self.any_version.unwrap_or(false)) {
             (Some(version), false) => {
@@ -211,17 +234,13 @@ async fn batch(acceptor: &Rc<Acceptor>, body: Body<'_>, items: Vec<Object<Item<'
     let mut results: Vec<ResultJson<'_>> = Vec::new();
     let mut updates = Vec::new();
     for (index, item) in items.iter().enumerate() {
-        let mut faults = Faults::default();
-        results.push(match item.check(store_id, &mut faults) {
-            Some(update) => {
+        results.push(match item.check_in_batch(store_id) {
+            Ok(update) => {
                 let shard = acceptor.router.shard_of(update.identity.product_id());
                 updates.push((shard, (index as u32, update)));
                 refused(item, STORAGE_FAILED)
             }
-            None => {
-                let message = faults.as_sentence().expect("a refused item has a fault");
-                refused(item, ("invalid_request", message))
-            }
+            Err(message) => refused(item, ("invalid_request", message)),
         });
     }
     let (outcomes, unsent) = spread(acceptor, updates.into_iter(), ShardRequest::Updates).await;
