@@ -30,7 +30,7 @@ options=(--fuzz-dir . --sanitizer "$sanitizer" --target-dir "${FUZZ_TARGET_DIR:-
 dictionary_of() {
   case $1 in
     config | query) echo "-dict=dictionaries/$1.dict" ;;
-    framing) echo -dict=dictionaries/http.dict ;;
+    framing | forwarded_for) echo -dict=dictionaries/http.dict ;;
     journal_round_trip) ;; # Its input is no text.
     *) echo -dict=dictionaries/json.dict ;;
   esac

@@ -41,6 +41,19 @@ impl Connection {
         self.reader.get_mut().write_all(bytes.as_ref())
     }
 
+    /// The same connection, for another thread to write to.
+    pub fn another_hand(&self) -> Self {
+        let stream = self.reader.get_ref().try_clone();
+        Self {
+            reader: BufReader::new(stream.expect("a socket can be shared")),
+        }
+    }
+
+    /// The connection itself; what was read ahead is lost.
+    pub fn into_stream(self) -> TcpStream {
+        self.reader.into_inner()
+    }
+
     /// Ends our side; the server's answer can still be read.
     pub fn half_close(&mut self) {
         // Fails only where the server has closed already.

@@ -22,6 +22,7 @@ mod documentation;
 mod errors;
 mod events;
 mod faults;
+mod hostile;
 mod idempotency;
 mod keys;
 mod kill_loop;

@@ -247,6 +247,10 @@ impl Server {
         self.address
     }
 
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.process)
+    }
+
     pub fn builder(&self) -> &Builder {
         &self.builder
     }
@@ -256,8 +260,7 @@ impl Server {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.process);
-        kill_process(pid, signal).expect("the server is there to be signalled");
+        kill_process(self.pid(), signal).expect("the server is there to be signalled");
     }
 
     /// SIGTERM, then `wait`.
