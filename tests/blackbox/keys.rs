@@ -57,7 +57,9 @@ impl Server {
     #[track_caller]
     fn says(&self, what: &str, times: usize) -> String {
         eventually(&format!("it says {what:?}"), || {
-            let said = self.stderr();
+            let mut said = self.stderr();
+            // A line that is being written does not count yet.
+            said.truncate(said.rfind('\n')? + 1);
             (said.matches(what).count() >= times).then_some(said)
         })
     }

@@ -1,7 +1,7 @@
 //! TLS: the same server behind a certificate, which can be exchanged while it runs.
 
 use std::fs;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -198,15 +198,8 @@ fn a_reader_that_stops_reading_is_let_go() {
     {
         assert!(start.elapsed() < READ_LIMIT, "the server reads without end");
     }
-    eventually("the connection is closed", || {
-        let mut scrap = [0; 1 << 16];
-        match stream.sock.read(&mut scrap) {
-            Ok(0) => Some(()),
-            Ok(_) => None,
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Some(()),
-            Err(error) => panic!("{error}"),
-        }
-    });
+    let others = server.open_files() - 1;
+    server.wait_for_open_files(others);
     server.stop();
 }
 
