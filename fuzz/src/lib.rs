@@ -31,7 +31,7 @@ pub fn assert_refusal(text: &[u8], refused: &Refused) {
         "validation_error" => assert!(has_surrogates || is_json(text), "{refused:?}"),
         "invalid_json" if has_surrogates => {}
         "invalid_json" => assert!(
-            !is_json(text) || depth(serde_json::Deserializer::from_slice, text) > DEPTH_MAX,
+            !is_json(text) || depth(serde_json::Deserializer::from_slice, text).0 > DEPTH_MAX,
             "{refused:?}"
         ),
         other => panic!("a body is never refused as {other}"),
@@ -50,8 +50,8 @@ pub fn assert_quantity(quantity: u64) {
     ));
 }
 
-/// How deep a parser descends into `text`, also where it gives up in the midst.
-pub fn depth<'a, P>(parser: impl FnOnce(&'a [u8]) -> P, text: &'a [u8]) -> usize
+/// How deep a parser descends into `text`, and whether it read a value to its end.
+pub fn depth<'a, P>(parser: impl FnOnce(&'a [u8]) -> P, text: &'a [u8]) -> (usize, bool)
 where
     for<'p> &'p mut P: Deserializer<'a>,
 {
@@ -60,9 +60,8 @@ where
         depth: 0,
         deepest: &deepest,
     };
-    // Whether it is JSON does not matter here.
-    let _ = level.deserialize(&mut parser(text));
-    deepest.get()
+    let is_whole = level.deserialize(&mut parser(text)).is_ok();
+    (deepest.get(), is_whole)
 }
 
 /// A value at some depth.

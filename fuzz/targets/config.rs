@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use central_inventory::config::{Cidr, Config, CorsOrigins, Key, KeyLists, VARIABLES};
+use central_inventory::config::{Cidr, Config, CorsOrigins, Key, KeyLists};
 use libfuzzer_sys::fuzz_target;
 
 /// A shorter key may well be part of a sentence.
@@ -81,25 +81,27 @@ fn assert_origins(origins: &[Box<str>]) {
     assert!(origins.iter().all(|origin| again.allows(origin)));
 }
 
+/// What looks like a key in what is shown would be there with another key in its place, too.
 fn assert_hides_keys(variables: &Variables<'_>, shown: &str) {
     let is_secret = |name: &str| matches!(name, "API_KEYS" | "ADMIN_API_KEYS");
-    let public = variables.iter().filter(|(name, _)| !is_secret(name));
-    let public: String = public
-        .map(|(_, value)| format!("{value:?}{value}"))
-        .collect();
-    let is_known = |key: &str| {
-        let of_table = |text: &str| text.contains(key);
-        public.contains(key)
-            || VARIABLES
-                .iter()
-                .any(|v| of_table(v.name) || of_table(v.allowed) || of_table(v.default))
-            || read(&Variables::new()).is_ok_and(|config| format!("{config:?}").contains(key))
-    };
     let lists = variables.iter().filter(|(name, _)| is_secret(name));
     for key in lists.flat_map(|(_, list)| list.split(',')) {
         let key = key.trim_ascii();
-        if key.len() >= TELLING_BYTES && !is_known(key) {
-            assert!(!shown.contains(key), "a key was shown");
+        if key.len() < TELLING_BYTES || !shown.contains(key) {
+            continue;
         }
+        let other = "q".repeat(key.len());
+        let read = Config::from_lookup(|name| {
+            let value = variables.get(name)?;
+            Some(match is_secret(name) {
+                true => value.replace(key, &other),
+                false => (*value).to_owned(),
+            })
+        });
+        let shown = match read {
+            Ok(config) => format!("{config:?}"),
+            Err(errors) => format!("{errors} {errors:?}"),
+        };
+        assert!(shown.contains(key), "a key was shown");
     }
 }

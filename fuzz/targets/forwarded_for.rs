@@ -71,10 +71,12 @@ fn client(peer: IpAddr, lines: &[HeaderValue]) -> IpAddr {
 
 /// Whether an element of a line begins with the address, in whichever of its forms.
 fn says(lines: &[HeaderValue], address: IpAddr) -> bool {
-    let texts = lines
+    let elements = lines
         .iter()
-        .filter_map(|line| std::str::from_utf8(line.as_bytes()).ok());
-    let mut elements = texts.flat_map(|text| text.split(',')).map(str::trim_ascii);
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let mut elements = elements
+        .filter_map(|element| std::str::from_utf8(element).ok())
+        .map(str::trim_ascii);
     elements.any(|element| {
         let bare = element
             .trim_start_matches('[')
