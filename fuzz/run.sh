@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes: run.sh [SECONDS] [TARGET...]. Every target for a minute each, unless told. README.md says what they assert.
 # What is found is left in artifacts/TARGET/ and ends the run; what is learnt stays in corpus/TARGET/.
+# FUZZ_SEED=N makes the order of inputs the same each time, so that what CI says follows from the change.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -43,6 +44,6 @@ for target in "${targets[@]}"; do
   echo "== $target, $seconds s"
   # A length of 4096 reaches every bound of a value; -timeout finds what grows faster than its input.
   cargo fuzz run "${options[@]}" "$target" "corpus/$target" "seeds/$target" -- \
-    -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=4096 \
+    -max_total_time="$seconds" -max_len=4096 -timeout=5 -rss_limit_mb=4096 -seed="${FUZZ_SEED:-0}" \
     $(dictionary_of "$target") -print_final_stats=1
 done
