@@ -11,6 +11,7 @@ pub struct Lifecycle {
     recovering: AtomicBool,
     draining: AtomicBool,
     journal_failed: AtomicBool,
+    ended: AtomicBool,
     acceptors_running: AtomicUsize,
     snapshots_done: AtomicBool,
     shards_running: AtomicUsize,
@@ -30,6 +31,7 @@ impl Lifecycle {
             recovering: AtomicBool::new(true),
             draining: AtomicBool::new(false),
             journal_failed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             acceptors_running: AtomicUsize::new(acceptors),
             snapshots_done: AtomicBool::new(false),
             shards_running: AtomicUsize::new(shards),
@@ -70,6 +72,16 @@ impl Lifecycle {
     /// Whether the journal failed.
     pub fn has_failed_journal(&self) -> bool {
         self.journal_failed.load(Ordering::Acquire)
+    }
+
+    /// Every role has ended: whoever only watches may end too.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// Whether every role has ended.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// An acceptor has no connection left and will send nothing more.

@@ -205,8 +205,13 @@ pub struct FeedReply {
 /// What became of a [`FeedRequest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeedAnswer {
-    /// A page as it is served.
-    Page(Bytes),
+    /// A page.
+    Page {
+        /// As it is served.
+        json: Bytes,
+        /// How many events are on it.
+        events: u32,
+    },
     /// The offset is older than what is kept.
     Expired {
         /// The first readable offset.

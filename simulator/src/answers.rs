@@ -236,7 +236,7 @@ impl Judge<'_> {
             };
         };
         match reply.answer {
-            FeedAnswer::Page(page) => self.read_page(&question, offset, &page),
+            FeedAnswer::Page { json, .. } => self.read_page(&question, offset, &json),
             FeedAnswer::Expired { oldest, end } => {
                 self.check_expired(offset, oldest, end)?;
                 Ok(Seen::Expired { oldest })

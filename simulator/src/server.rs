@@ -172,6 +172,7 @@ fn shard_wiring(
         replies: ends.replies,
         decisions: ends.decisions,
         lifecycle: lifecycle.clone(),
+        metrics: Arc::default(),
         spin: Duration::ZERO,
         cleanup_interval: Duration::from_millis(100),
     }
@@ -190,6 +191,7 @@ fn sequencer_wiring(
         replies: ends.replies,
         feed_replies: ends.feed_replies,
         lifecycle: lifecycle.clone(),
+        metrics: Arc::default(),
         log: Logger::root(Discard, o!()),
     }
 }
@@ -215,6 +217,7 @@ impl SequencerMain {
             extent.clone(),
             profile.segment_bytes,
             profile.sync,
+            self.wiring.metrics.clone(),
         );
         // It fails only where the crash has come.
         let Ok(segments) = opened.await else { return };

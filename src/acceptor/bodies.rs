@@ -6,6 +6,7 @@ use std::rc::Rc;
 /// The bound on the bytes of all bodies that are held at a time.
 #[derive(Debug)]
 pub struct BodyMemory {
+    bytes_max: usize,
     free: Cell<usize>,
 }
 
@@ -24,8 +25,14 @@ impl BodyMemory {
     /// Of `bytes` bytes.
     pub fn new(bytes: usize) -> BodyMemory {
         BodyMemory {
+            bytes_max: bytes,
             free: Cell::new(bytes),
         }
+    }
+
+    /// Bytes that are held.
+    pub fn used(&self) -> usize {
+        self.bytes_max - self.free.get()
     }
 
     /// A share of nothing yet.

@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ahash::RandomState;
 use slog::{Logger, warn};
 
 use crate::api;
@@ -25,6 +26,8 @@ use crate::limiter::Limiter;
 use crate::messages::{
     FeedAnswer, FeedReply, FeedReplyTo, FeedRequest, Outcome, Poll, Reply, ReplyTo, ShardRequest,
 };
+use crate::observe::metrics::stores::{StorePlaces, Stores};
+use crate::observe::metrics::traffic::{AcceptorMetrics, Deadline};
 use crate::runtime::clock::Uptime;
 use crate::runtime::executor::{self, HEARTBEAT};
 use crate::runtime::lane::{Doorbell, Receiver, Sender};
@@ -32,7 +35,7 @@ use crate::runtime::reloadable::{Follower, Reloadable};
 use crate::runtime::tcp::{self, Listener, Stream};
 use crate::runtime::tls::Tls;
 use crate::shard::router::Router;
-use admission::Admission;
+use admission::{Admission, Full};
 use auth::Keys;
 use bodies::BodyMemory;
 use connection::Connections;
@@ -85,6 +88,12 @@ pub struct Wiring {
     pub log: Logger,
     /// What all acceptors count requests with, if they are limited.
     pub limiter: Option<Arc<Limiter>>,
+    /// What it counts.
+    pub metrics: Arc<AcceptorMetrics>,
+    /// Where it counts applied updates of which store.
+    pub stores: Arc<Stores>,
+    /// For tables whose keys are named by clients.
+    pub hasher: RandomState,
     /// Where request ids of this acceptor begin.
     pub request_id_seed: u128,
 }
@@ -123,6 +132,9 @@ pub struct Acceptor {
     pub lifecycle: Arc<Lifecycle>,
     /// The rate limits, if there are any.
     pub limits: Option<Limits>,
+    /// What it counts.
+    pub metrics: Arc<AcceptorMetrics>,
+    store_places: StorePlaces,
     log: Logger,
 }
 
@@ -152,6 +164,8 @@ pub async fn run(wiring: Wiring) {
         config: wiring.config,
         lifecycle: wiring.lifecycle,
         limits: wiring.limiter.map(Limits::new),
+        metrics: wiring.metrics,
+        store_places: StorePlaces::new(wiring.stores, wiring.hasher),
         log: wiring.log,
     });
     let listener = Listener::new(wiring.socket);
@@ -200,18 +214,33 @@ fn begin(acceptor: &Rc<Acceptor>, stream: Stream) {
     let acceptor = acceptor.clone();
     match acceptor.admission.admit(acceptor.counted_address(address)) {
         Ok(admitted) => executor::spawn(async move {
+            let metrics = acceptor.metrics.clone();
+            metrics.accepted.increment();
+            metrics.connections.increment();
             connection::serve(acceptor, stream).await;
+            metrics.connections.decrement();
             drop(admitted);
         }),
-        // Through TLS the answer would cost a handshake; beyond this many at a time even the plain one costs too much.
-        Err(_) if acceptor.tls().is_some() || acceptor.refusing.get() >= REFUSING_MAX => {}
-        Err(full) => executor::spawn(async move {
-            acceptor.refusing.set(acceptor.refusing.get() + 1);
-            let answer = api::connection_refusal(&acceptor, full);
-            connection::refuse(acceptor.clone(), stream, &answer).await;
-            acceptor.refusing.set(acceptor.refusing.get() - 1);
-        }),
+        Err(full) => turn_away(acceptor, stream, full),
     }
+}
+
+/// Tells the connection that there are too many.
+fn turn_away(acceptor: Rc<Acceptor>, stream: Stream, full: Full) {
+    match full {
+        Full::Server => acceptor.metrics.refused_by_server.increment(),
+        Full::Address => acceptor.metrics.refused_by_address.increment(),
+    }
+    // Through TLS the answer would cost a handshake; beyond this many at a time even the plain one costs too much.
+    if acceptor.tls().is_some() || acceptor.refusing.get() >= REFUSING_MAX {
+        return;
+    }
+    executor::spawn(async move {
+        acceptor.refusing.set(acceptor.refusing.get() + 1);
+        let answer = api::connection_refusal(&acceptor, full);
+        connection::refuse(acceptor.clone(), stream, &answer).await;
+        acceptor.refusing.set(acceptor.refusing.get() - 1);
+    });
 }
 
 async fn inbox(
@@ -266,7 +295,10 @@ impl Acceptor {
         if let Some(tls) = &self.tls {
             tls.refresh();
         }
-        self.connections.sweep(self.now_ms(), &self.config);
+        let body_bytes = self.bodies.used() as u64;
+        self.metrics.body_bytes.set(body_bytes);
+        let ended = |deadline: Deadline| self.metrics.timed_out[deadline as usize].increment();
+        self.connections.sweep(self.now_ms(), &self.config, ended);
         self.report_limits();
     }
 
@@ -315,6 +347,11 @@ impl Acceptor {
         let id = self.next_request_id.get();
         self.next_request_id.set(id.wrapping_add(1));
         id
+    }
+
+    /// Counts applied updates of `store`.
+    pub fn count_applied(&self, store: &str, updates: u64) {
+        self.metrics.applied[self.store_places.of(store)].add(updates);
     }
 
     /// Begins an exchange with shards.

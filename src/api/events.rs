@@ -72,7 +72,7 @@ pub fn asked(query: Option<&str>) -> Result<Asked, Problem> {
 
 fn respond(offset: u64, answer: FeedAnswer) -> Answer {
     match answer {
-        FeedAnswer::Page(page) => Ok(respond::json_bytes(StatusCode::OK, page)),
+        FeedAnswer::Page { json, .. } => Ok(respond::json_bytes(StatusCode::OK, json)),
         FeedAnswer::Expired { oldest, end } => Err(Problem {
             oldest_offset: Some(oldest),
             next_offset: Some(end),

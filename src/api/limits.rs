@@ -9,11 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use hyper::http::request::Parts;
 
 use super::problem::{Code, Problem};
-use crate::acceptor::client_address::client_address;
-use crate::config::Cidr;
 use crate::encoding;
 use crate::limiter::{Class, Decision, Limiter, Scope, Standing};
 use crate::runtime::clock;
@@ -75,12 +72,11 @@ impl Limits {
         &self.limiter
     }
 
-    /// Spends one request of whoever sent `head`; none if its path is not limited.
-    pub fn spend(&self, peer: Option<IpAddr>, head: &Parts, trusted: &[Cidr]) -> Option<Spent<'_>> {
-        let class = class_of(head.uri.path())?;
-        // A peer without an address is gone already: nobody hears the answer.
-        let peer = peer.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-        let client = client_address(peer, &head.headers, trusted);
+    /// Spends one request of `client` to `path`; none if that is not limited.
+    pub fn spend(&self, client: Option<IpAddr>, path: &str) -> Option<Spent<'_>> {
+        let class = class_of(path)?;
+        // A client without an address is gone already: nobody hears the answer.
+        let client = client.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
         let limiter = &self.limiter;
         Some(Spent {
             limits: self,
@@ -133,6 +129,11 @@ impl Policy {
 }
 
 impl Spent<'_> {
+    /// Whose budget it spends.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
     /// A problem, if the request was refused.
     pub fn check(&self) -> Result<(), Problem> {
         if self.decision.admitted {

@@ -6,6 +6,7 @@
 
 mod accept;
 mod admin;
+mod asked;
 mod asset;
 mod body;
 mod cors;
@@ -41,6 +42,8 @@ use crate::acceptor::auth::{Access, KEY_HEADER};
 use crate::acceptor::connection::{Phase, Watch};
 use crate::acceptor::framing::Verdict;
 use crate::runtime::clock;
+pub use accept::preferred;
+use asked::Asked;
 pub use body::BODY_BYTES_MAX;
 pub use docs::prepare;
 use limits::Spent;
@@ -49,6 +52,11 @@ pub use refusal::connection_refusal;
 use respond::Answer;
 pub use respond::ResponseBody;
 use route::Route;
+
+/// Every code of a problem, and the number that it is counted under.
+pub fn problem_codes() -> impl Iterator<Item = (usize, &'static str)> {
+    Code::numbered()
+}
 
 /// The most bytes of a request line and its headers.
 const HEAD_BYTES_MAX: usize = 16 << 10;
@@ -70,13 +78,18 @@ pub async fn handle(
         Verdict::Refused(fault) => Err(malformed(fault.as_str())),
         Verdict::Sound | Verdict::Chunked => check_head(&head),
     };
-    let spent = judged.is_ok().then(|| spend(&acceptor, &watch, &head));
-    let spent = spent.flatten();
+    let path = judged.is_ok().then(|| head.uri.path());
+    let route = path.and_then(Route::of);
+    let asked = Asked::new(&acceptor, watch.peer(), &head, route.as_ref());
+    let spent = path.and_then(|path| acceptor.limits.as_ref()?.spend(asked.client(), path));
     let answer = match judged.and_then(|()| spent.as_ref().map_or(Ok(()), Spent::check)) {
-        Ok(()) => answer(&acceptor, &watch, &head, body).await,
+        Ok(()) => answer(&acceptor, &watch, &head, route, body).await,
         Err(problem) => Err(problem),
     };
-    let mut response = answer.unwrap_or_else(|problem| problem.into_response(text(&request_id)));
+    let mut response = answer.unwrap_or_else(|problem| {
+        asked.count_problem(problem.code, spent.as_ref());
+        problem.into_response(text(&request_id))
+    });
     let headers = response.headers_mut();
     if let Some(spent) = &spent {
         spent.describe(headers);
@@ -88,6 +101,7 @@ pub async fn handle(
     if let Some(origins) = &acceptor.config.cors_allowed_origins {
         cors::add_headers(origins, &head.method, &head.headers, &mut response);
     }
+    asked.answered(response.status());
     response
 }
 
@@ -111,17 +125,17 @@ fn new_request_id(acceptor: &Acceptor) -> HeaderValue {
     HeaderValue::from_str(id.array_to_str(&mut buffer)).expect("a ULID is ASCII")
 }
 
-/// Counts the request against its budgets; none if it is not limited.
-fn spend<'a>(acceptor: &'a Acceptor, watch: &Watch, head: &Parts) -> Option<Spent<'a>> {
-    let limits = acceptor.limits.as_ref()?;
-    limits.spend(watch.peer(), head, &acceptor.config.trusted_proxies)
-}
-
-async fn answer(acceptor: &Rc<Acceptor>, watch: &Watch, head: &Parts, body: Incoming) -> Answer {
+async fn answer(
+    acceptor: &Rc<Acceptor>,
+    watch: &Watch,
+    head: &Parts,
+    route: Option<Route<'_>>,
+    body: Incoming,
+) -> Answer {
     if head.method == Method::OPTIONS && head.uri.path() == "*" {
         return Ok(options("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
     }
-    let route = Route::of(head.uri.path())
+    let route = route
         .ok_or_else(|| Problem::new(Code::NotFound, format!("no path {}", head.uri.path())))?;
     if head.method == Method::OPTIONS {
         return Ok(options(route.allow()));
@@ -151,6 +165,7 @@ async fn answer(acceptor: &Rc<Acceptor>, watch: &Watch, head: &Parts, body: Inco
             body::check_headers(&head.headers)?;
             watch.enter(Phase::Body, acceptor.now_ms());
             let json = body::read(acceptor, &head.headers, body).await?;
+            acceptor.metrics.request_bytes.observe(json.len() as u64);
             watch.enter(Phase::Handling, acceptor.now_ms());
             match route {
                 Route::Update => updates::handle(acceptor, &json).await,

@@ -78,6 +78,13 @@ impl Code {
         Code::StorageFailed,
     ];
 
+    /// Each with its number, which is less than `traffic::CODES_MAX`.
+    pub fn numbered() -> impl Iterator<Item = (usize, &'static str)> {
+        Code::ALL
+            .into_iter()
+            .map(|code| (code as usize, code.as_str()))
+    }
+
     /// The code called `name`.
     pub fn by_name(name: &str) -> Option<Code> {
         Code::ALL.into_iter().find(|code| code.as_str() == name)

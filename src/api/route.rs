@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::problem::{Code, Problem};
 use crate::acceptor::auth::Access;
+use crate::observe::metrics::traffic::Endpoint;
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +105,26 @@ impl<'a> Route<'a> {
             | Route::Description
             | Route::Docs
             | Route::DocsFile(_) => Method::GET,
+        }
+    }
+
+    /// As it is counted.
+    pub fn endpoint(&self) -> Endpoint {
+        match self {
+            Route::Update => Endpoint::Updates,
+            Route::Product(_) => Endpoint::Product,
+            Route::List => Endpoint::Products,
+            Route::Events => Endpoint::Events,
+            Route::Snapshot => Endpoint::Snapshot,
+            Route::Create => Endpoint::Create,
+            Route::Set => Endpoint::Set,
+            Route::Delete => Endpoint::Delete,
+            Route::RateLimitStatus => Endpoint::RateLimitStatus,
+            Route::Health => Endpoint::Health,
+            Route::Live => Endpoint::Live,
+            Route::Explanation(_) => Endpoint::Problems,
+            Route::Description => Endpoint::Description,
+            Route::Docs | Route::DocsFile(_) => Endpoint::Docs,
         }
     }
 

@@ -112,28 +112,39 @@ pub async fn handle(acceptor: &Rc<Acceptor>, json: &[u8]) -> Answer {
 pub fn asked(json: &[u8]) -> Result<Vec<Option<Update>>, Problem> {
     let mut body: Body<'_> = body::parse(json)?;
     let Some(items) = body.updates.take() else {
-        return Ok(vec![Some(check_single(body)?.1)]);
+        let store_id = body.store_id.take();
+        return Ok(vec![Some(check_single(&store_id, body)?.1)]);
     };
     let store_id = check_batch(&body, &items)?;
     let updates = items.iter().map(|item| item.check_in_batch(store_id).ok());
     Ok(updates.collect())
 }
 
-async fn single(acceptor: &Rc<Acceptor>, body: Body<'_>) -> Answer {
-    let (item, update) = check_single(body)?;
+async fn single(acceptor: &Rc<Acceptor>, mut body: Body<'_>) -> Answer {
+    let store_id = body.store_id.take();
+    let (item, update) = check_single(&store_id, body)?;
     let shard = acceptor.router.shard_of(update.identity.product_id());
     let outcome = acceptor
         .ask(shard, |to| ShardRequest::Update(to, update))
         .await;
     match outcome {
-        Ok(Outcome::Update(answer)) => respond_single(&item, answer),
+        Ok(Outcome::Update(answer)) => {
+            if let UpdateAnswer::Applied(_) = answer {
+                acceptor.count_applied(store_id.as_deref().unwrap_or_default(), 1);
+            }
+            respond_single(&item, answer)
+        }
         Ok(Outcome::StorageFailed) => Err(Problem::storage_failed()),
         Ok(other) => unreachable!("an update is answered as an update, not {other:?}"),
         Err(_overloaded) => Err(Problem::overloaded()),
     }
 }
 
-fn check_single(body: Body<'_>) -> Result<(Item<'_>, Update), Problem> {
+/// `store_id` is what was taken out of `body`.
+fn check_single<'b>(
+    store_id: &Option<Text<'_>>,
+    body: Body<'b>,
+) -> Result<(Item<'b>, Update), Problem> {
     let item = Item {
         product_id: body.product_id,
         delta: body.delta,
@@ -142,7 +153,7 @@ fn check_single(body: Body<'_>) -> Result<(Item<'_>, Update), Problem> {
         idempotency_key: body.idempotency_key,
     };
     let mut faults = Faults::default();
-    let store_id = check_store(&body.store_id, &mut faults);
+    let store_id = check_store(store_id, &mut faults);
     let update = item.check(store_id.unwrap_or("?"), &mut faults);
     faults.finish()?;
     let update = update.expect("without a fault there is an update");
@@ -256,6 +267,13 @@ async fn batch(acceptor: &Rc<Acceptor>, body: Body<'_>, items: Vec<Object<Item<'
             Outcome::StorageFailed => {}
             other => unreachable!("updates are answered as updates, not {other:?}"),
         }
+    }
+    let applied = results
+        .iter()
+        .filter(|result| result.applied && !result.replayed);
+    let applied = applied.count() as u64;
+    if applied > 0 {
+        acceptor.count_applied(store_id, applied);
     }
     for index in unsent {
         results[index as usize] = refused(&items[index as usize], OVERLOADED);

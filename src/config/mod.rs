@@ -36,6 +36,8 @@ pub struct Config {
     pub port: u16,
     /// Port of `/metrics`; never that of the API.
     pub metrics_port: u16,
+    /// Stores whose applied updates are counted apart.
+    pub metrics_stores_max: usize,
     /// Address that both ports listen on.
     pub bind_address: IpAddr,
     /// Least severity that is logged.
@@ -125,6 +127,7 @@ fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError
     let config = Config {
         port: r.read("PORT", whole),
         metrics_port: r.read("METRICS_PORT", whole),
+        metrics_stores_max: r.read("METRICS_MAX_STORES", whole),
         bind_address: r.read("BIND_ADDRESS", address),
         log_level: r.read("LOG_LEVEL", LogLevel::parse),
         environment,

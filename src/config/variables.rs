@@ -50,6 +50,12 @@ pub const VARIABLES: &[Variable] = &[
         "port of /metrics",
     ),
     variable(
+        "METRICS_MAX_STORES",
+        "100",
+        "0-10000",
+        "stores whose applied updates are counted apart, those met first; the rest are counted as other",
+    ),
+    variable(
         "BIND_ADDRESS",
         "0.0.0.0",
         "an IPv4 or IPv6 address",

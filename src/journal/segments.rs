@@ -17,6 +17,7 @@ use super::format::SealedGroup;
 use super::snapshot::FullSegment;
 use crate::config::JournalSync;
 use crate::faults::{self, Fault};
+use crate::observe::metrics::roles::SequencerMetrics;
 use crate::runtime::clock::Uptime;
 use crate::runtime::disk::DirectFile;
 use crate::runtime::executor::{self, Notify};
@@ -61,6 +62,11 @@ impl Extent {
         let full = self.full.borrow();
         full.front()
             .map_or(self.active_first_offset.get(), |s| s.first_offset)
+    }
+
+    /// How many full segments there are.
+    pub fn full_count(&self) -> usize {
+        self.full.borrow().len()
     }
 
     /// The full segments, oldest first.
@@ -115,6 +121,7 @@ pub struct Segments {
     spare: ForMe,
     since_sync: Uptime,
     dirty: bool,
+    metrics: Arc<SequencerMetrics>,
 }
 
 #[derive(Default)]
@@ -141,6 +148,7 @@ impl Segments {
         extent: Rc<Extent>,
         segment_bytes: u64,
         sync: JournalSync,
+        metrics: Arc<SequencerMetrics>,
     ) -> io::Result<Segments> {
         let active = files.disk.open_direct(&files.active).await?;
         let segments = Segments {
@@ -153,6 +161,7 @@ impl Segments {
             extent,
             since_sync: Uptime::start(),
             dirty: false,
+            metrics,
         };
         segments.prepare_spare();
         Ok(segments)
@@ -203,11 +212,13 @@ impl Segments {
 
     /// Makes all that was written durable.
     pub async fn sync_now(&mut self) -> io::Result<()> {
+        let begun = Uptime::start();
         let mut synced = self.active.sync().await;
         if synced.is_err() && faults::is_planted(Fault::RetrySync) {
             synced = self.active.sync().await;
         }
         synced?;
+        self.metrics.syncs.observe_duration(begun.elapsed());
         self.dirty = false;
         self.since_sync = Uptime::start();
         Ok(())

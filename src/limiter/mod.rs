@@ -146,10 +146,15 @@ pub struct Limiter {
 /// What is to be reported. Touched by refusals only, and looked at by heartbeats.
 #[derive(Default)]
 struct Tallies {
-    refused: [AtomicU64; Class::ALL.len()],
-    forgotten: AtomicU64,
+    /// Refused requests of each class, and clients that were forgotten.
+    counts: [AtomicU64; Class::ALL.len() + 1],
+    /// What of it was reported.
+    reported: [AtomicU64; Class::ALL.len() + 1],
     report_due_ms: AtomicU64,
 }
+
+/// The place of the forgotten among the counts of [`Tallies`].
+const FORGOTTEN: usize = Class::ALL.len();
 
 const NO_PANIC: &str = "no holder panics";
 
@@ -218,7 +223,7 @@ impl Limiter {
                 }
                 let (grows_at, forgotten) = table.count(&address, class);
                 if forgotten {
-                    self.tallies.0.forgotten.fetch_add(1, Ordering::Relaxed);
+                    self.tallies.0.counts[FORGOTTEN].fetch_add(1, Ordering::Relaxed);
                 }
                 (own.0 + 1, Some(grows_at))
             }
@@ -229,7 +234,7 @@ impl Limiter {
         });
         drop((global, table));
         if !admitted {
-            self.tallies.0.refused[class as usize].fetch_add(1, Ordering::Relaxed);
+            self.tallies.0.counts[class as usize].fetch_add(1, Ordering::Relaxed);
         }
         Decision {
             admitted,
@@ -280,29 +285,35 @@ impl Limiter {
         Some(Class::ALL.map(|class| global.window(class, now).0.counted()))
     }
 
+    /// Clients that were forgotten before their time, since the start.
+    pub fn clients_forgotten(&self) -> u64 {
+        self.tallies.0.counts[FORGOTTEN].load(Ordering::Relaxed)
+    }
+
     /// What an operator should know and was not told yet; at most every ten seconds, to one of those who ask.
     pub fn report(&self, now_ms: u64) -> Option<Report> {
         let tallies = &self.tallies.0;
-        let due_ms = tallies.report_due_ms.load(Ordering::Relaxed);
-        let counts = [&tallies.refused[0], &tallies.refused[1], &tallies.forgotten];
-        let is_quiet = counts
-            .iter()
-            .all(|count| count.load(Ordering::Relaxed) == 0);
+        let order = Ordering::Relaxed;
+        let due_ms = tallies.report_due_ms.load(order);
+        let pairs = || tallies.counts.iter().zip(&tallies.reported);
+        let is_quiet = pairs().all(|(count, reported)| count.load(order) == reported.load(order));
         if now_ms < due_ms || is_quiet {
             return None;
         }
         let next_ms = now_ms + REPORT_INTERVAL.as_millis() as u64;
-        let order = Ordering::Relaxed;
         let is_ours = tallies
             .report_due_ms
             .compare_exchange(due_ms, next_ms, order, order);
-        let [refused, refused_admin, forgotten] = is_ours
-            .is_ok()
-            .then(|| counts.map(|count| count.swap(0, order)))?;
+        is_ours.ok()?;
+        let mut news = pairs().map(|(count, reported)| {
+            let now = count.load(order);
+            now - reported.swap(now, order)
+        });
+        let mut next = || news.next().unwrap_or_default();
         Some(Report {
-            refused,
-            refused_admin,
-            forgotten,
+            refused: next(),
+            refused_admin: next(),
+            forgotten: next(),
         })
     }
 

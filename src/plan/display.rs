@@ -36,33 +36,35 @@ fn row(executor: &ExecutorPlan) -> [String; 4] {
         executor.name.clone(),
         placement.to_owned(),
         CpuList(&executor.cpus).to_string(),
-        roles(executor),
+        executor.describe_roles(),
     ]
 }
 
-/// The roles by kind, as in `acceptor 0, shard 0,2`.
-fn roles(executor: &ExecutorPlan) -> String {
-    let numbers = |number: fn(&Role) -> Option<u16>| -> Vec<usize> {
-        let numbers = executor.roles.iter().filter_map(number);
-        numbers.map(usize::from).collect()
-    };
-    let acceptors = numbers(|role| match role {
-        Role::Acceptor(number) => Some(*number),
-        _ => None,
-    });
-    let shards = numbers(|role| match role {
-        Role::Shard(number) => Some(*number),
-        _ => None,
-    });
-    let mut kinds = Vec::new();
-    if !acceptors.is_empty() {
-        kinds.push(format!("acceptor {}", CpuList(&acceptors)));
+impl ExecutorPlan {
+    /// The roles by kind, as in `acceptor 0 + shard 0,2`.
+    pub fn describe_roles(&self) -> String {
+        let numbers = |number: fn(&Role) -> Option<u16>| -> Vec<usize> {
+            let numbers = self.roles.iter().filter_map(number);
+            numbers.map(usize::from).collect()
+        };
+        let acceptors = numbers(|role| match role {
+            Role::Acceptor(number) => Some(*number),
+            _ => None,
+        });
+        let shards = numbers(|role| match role {
+            Role::Shard(number) => Some(*number),
+            _ => None,
+        });
+        let mut kinds = Vec::new();
+        if !acceptors.is_empty() {
+            kinds.push(format!("acceptor {}", CpuList(&acceptors)));
+        }
+        if !shards.is_empty() {
+            kinds.push(format!("shard {}", CpuList(&shards)));
+        }
+        if self.roles.contains(&Role::Sequencer) {
+            kinds.push("sequencer".to_owned());
+        }
+        kinds.join(" + ")
     }
-    if !shards.is_empty() {
-        kinds.push(format!("shard {}", CpuList(&shards)));
-    }
-    if executor.roles.contains(&Role::Sequencer) {
-        kinds.push("sequencer".to_owned());
-    }
-    kinds.join(" + ")
 }

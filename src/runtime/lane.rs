@@ -121,6 +121,24 @@ impl<T> Sender<T> {
     }
 }
 
+/// How full a lane is, for whoever watches it from outside: it reads two counters and touches no message.
+pub trait Depth: Send + Sync {
+    /// Messages in it.
+    fn messages(&self) -> usize;
+    /// The most there can be.
+    fn slots(&self) -> usize;
+}
+
+impl<T: Send> Depth for ArrayQueue<T> {
+    fn messages(&self) -> usize {
+        self.len()
+    }
+
+    fn slots(&self) -> usize {
+        self.capacity()
+    }
+}
+
 /// The receiving end of a lane.
 #[derive(Debug)]
 pub struct Receiver<T> {
@@ -128,6 +146,14 @@ pub struct Receiver<T> {
 }
 
 impl<T> Receiver<T> {
+    /// For whoever watches how full it is.
+    pub fn depth(&self) -> Arc<dyn Depth>
+    where
+        T: Send + 'static,
+    {
+        self.queue.clone()
+    }
+
     /// Takes the oldest message.
     pub fn pop(&self) -> Option<T> {
         self.queue.pop()

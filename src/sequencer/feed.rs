@@ -7,8 +7,6 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use bytes::Bytes;
-
 use crate::encoding;
 use crate::journal::format::Events;
 use crate::messages::{FeedAnswer, FeedReply, FeedReplyTo, Poll};
@@ -30,7 +28,7 @@ pub struct Feed {
     parked_at: HashMap<FeedReplyTo, (u64, u64)>,
     parked_count: u64,
     due: VecDeque<Poll>,
-    latest_page: Option<(PageKey, Bytes)>,
+    latest_page: Option<(PageKey, FeedAnswer)>,
 }
 
 #[derive(Debug)]
@@ -148,7 +146,7 @@ impl Feed {
         if poll.offset != self.end || poll.wait_ms == 0 {
             return Some(self.answer(poll));
         }
-        if self.parked.len() + self.due.len() >= self.waiters_max {
+        if self.waiters() >= self.waiters_max {
             return Some(answered(&poll, FeedAnswer::TooManyWaiters));
         }
         self.parked_count += 1;
@@ -207,20 +205,20 @@ impl Feed {
         if let Some((latest, page)) = &self.latest_page
             && *latest == key
         {
-            return answered(&poll, FeedAnswer::Page(page.clone()));
+            return answered(&poll, page.clone());
         }
         let page = self.encode_page(poll.offset, poll.limit as usize);
         self.latest_page = Some((key, page.clone()));
-        answered(&poll, FeedAnswer::Page(page))
+        answered(&poll, page)
     }
 
-    fn encode_page(&self, offset: u64, limit: usize) -> Bytes {
+    fn encode_page(&self, offset: u64, limit: usize) -> FeedAnswer {
         self.encode_behind(begin_page(), offset, offset, limit)
     }
 
     /// A page for `poll` that begins with `older`, events that were read back from disk, and goes on in memory where
     /// they lead there.
-    pub fn page_behind(&self, poll: &Poll, older: &Events) -> Bytes {
+    pub fn page_behind(&self, poll: &Poll, older: &Events) -> FeedAnswer {
         let mut out = begin_page();
         out.extend_from_slice(older.range(0, older.len()));
         let next = poll.offset + older.len() as u64;
@@ -232,7 +230,13 @@ impl Feed {
     }
 
     /// Completes a page from `offset` on that has the events before `next` already.
-    fn encode_behind(&self, mut out: Vec<u8>, offset: u64, mut next: u64, limit: usize) -> Bytes {
+    fn encode_behind(
+        &self,
+        mut out: Vec<u8>,
+        offset: u64,
+        mut next: u64,
+        limit: usize,
+    ) -> FeedAnswer {
         let first_block = self.blocks.partition_point(|block| block.end() <= next);
         for block in self.blocks.range(first_block..) {
             let left = limit - (next - offset) as usize;
@@ -254,7 +258,20 @@ impl Feed {
         out.extend_from_slice(b",\"count\":");
         encoding::integer(&mut out, next - offset);
         out.push(b'}');
-        out.into()
+        FeedAnswer::Page {
+            json: out.into(),
+            events: (next - offset) as u32,
+        }
+    }
+
+    /// How many events are in memory.
+    pub fn events_in_memory(&self) -> u64 {
+        self.end - self.oldest()
+    }
+
+    /// How many polls wait, or are about to be answered.
+    pub fn waiters(&self) -> usize {
+        self.parked.len() + self.due.len()
     }
 }
 
@@ -303,8 +320,8 @@ mod tests {
 
     fn check_page(feed: &mut Feed, offset: u64, limit: u32, expected: &str) {
         match answer(feed, poll(0, offset, limit, 0)) {
-            Some(FeedAnswer::Page(page)) => {
-                assert_eq!(expected, std::str::from_utf8(&page).unwrap())
+            Some(FeedAnswer::Page { json, .. }) => {
+                assert_eq!(expected, std::str::from_utf8(&json).unwrap())
             }
             other => panic!("{other:?}"),
         }

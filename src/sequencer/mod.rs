@@ -12,6 +12,7 @@
 //! group in flight. What comes in meanwhile is the next group: it grows with the load, without a timer.
 
 pub mod feed;
+mod gauges;
 pub mod order;
 mod read_back;
 pub mod snapshots;
@@ -29,6 +30,7 @@ use crate::journal::format::SealedGroup;
 use crate::journal::segments::{Extent, Segments};
 use crate::lifecycle::Lifecycle;
 use crate::messages::{Decision, FeedAnswer, FeedReply, FeedRequest, Poll, Reply, SnapshotRequest};
+use crate::observe::metrics::roles::SequencerMetrics;
 use crate::runtime::clock::Uptime;
 use crate::runtime::executor::{self, HEARTBEAT, Notify};
 use crate::runtime::lane::{Doorbell, Receiver, Sender};
@@ -103,6 +105,8 @@ pub struct Wiring {
     pub feed_replies: Vec<Sender<FeedReply>>,
     /// The server.
     pub lifecycle: Arc<Lifecycle>,
+    /// What it counts.
+    pub metrics: Arc<SequencerMetrics>,
     /// For what an operator must know.
     pub log: Logger,
 }
@@ -134,6 +138,7 @@ pub async fn run(
         uptime: Uptime::start(),
         work: Notify::default(),
         sync_wanted: Cell::new(false),
+        due_since: Cell::new(None),
         snapshots: None,
         read_back: None,
         wiring,
@@ -166,6 +171,8 @@ struct Role {
     work: Notify,
     /// Whether what was written is to be synced, whatever `JOURNAL_SYNC` says.
     sync_wanted: Cell<bool>,
+    /// Since when polls are due that wait for events, until all are answered.
+    due_since: Cell<Option<Duration>>,
     snapshots: Option<Rc<Snapshots>>,
     read_back: Option<Rc<ReadBack>>,
     wiring: Wiring,
@@ -187,6 +194,7 @@ async fn heartbeat(role: Rc<Role>) {
         if let Some(snapshots) = &role.snapshots {
             snapshots.beat(&role);
         }
+        role.publish_levels();
         role.work.ring();
     }
 }
@@ -320,6 +328,7 @@ impl Role {
     }
 
     fn send_feed(&self, reply: FeedReply) {
+        self.count_answer(&reply.answer);
         // An acceptor has at most as many questions under way as its lane has slots.
         let lane = &self.wiring.feed_replies[reply.to.acceptor as usize];
         lane.push(reply)
@@ -330,9 +339,11 @@ impl Role {
         for answered in 0..DUE_SLICE {
             let due = self.feed.borrow_mut().answer_next_due();
             let Some(polled) = due else {
+                self.due_since.set(None);
                 return answered;
             };
             self.answer(polled);
+            self.count_delivery();
         }
         DUE_SLICE
     }
@@ -408,11 +419,11 @@ async fn write_group(
     group: SealedGroup,
     released: &mut Vec<Released>,
 ) -> io::Result<()> {
+    let begun = Uptime::start();
     let synced = journal.append(&group).await?;
+    role.count_group(&group, begun.elapsed());
     role.order.borrow_mut().written(synced, released);
-    role.feed
-        .borrow_mut()
-        .publish(group.first_offset, group.events);
+    role.publish(group.first_offset, group.events);
     for release in released.drain(..) {
         role.release(release);
     }

@@ -78,6 +78,16 @@ impl Order {
         self.synced_end
     }
 
+    /// Every change below this offset may be acknowledged.
+    pub fn durable_end(&self) -> u64 {
+        self.durable_end
+    }
+
+    /// Bytes that wait to be written.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
     /// Whether further decisions may be taken now.
     pub fn has_room(&self) -> bool {
         self.waiting_bytes < WAITING_BYTES_MAX

@@ -92,7 +92,7 @@ async fn answer(role: &Role, read_back: &ReadBack, poll: &Poll) -> FeedAnswer {
             Err(answer) => return answer,
         }
     }
-    FeedAnswer::Page(role.feed.borrow().page_behind(poll, &events))
+    role.feed.borrow().page_behind(poll, &events)
 }
 
 /// Reads from the segment that holds the first event wanted.

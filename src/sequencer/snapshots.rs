@@ -97,6 +97,16 @@ impl Snapshots {
         self.arrived.ring();
     }
 
+    /// Segments on disk, with the active one.
+    pub(super) fn segment_count(&self) -> usize {
+        self.extent.full_count() + 1
+    }
+
+    /// The latest snapshot holds every change below this offset.
+    pub(super) fn covered_to(&self) -> u64 {
+        self.covered_to.get()
+    }
+
     fn is_due(&self, role: &Role) -> bool {
         if self.uptime.now_ms() < self.not_before_ms.get() {
             return false;
@@ -165,12 +175,19 @@ pub(super) async fn run(role: Rc<Role>, snapshots: Rc<Snapshots>) {
 }
 
 async fn attempt(role: &Role, snapshots: &Snapshots) {
-    let (log, started) = (&role.wiring.log, Uptime::start());
+    let (log, metrics) = (&role.wiring.log, &role.wiring.metrics);
+    let started = Uptime::start();
     match take(role, snapshots).await {
         Ok(None) => {}
-        Ok(Some(made)) => info!(log, "Snapshot written"; "next_offset" => made.covered_to,
-            "bytes" => made.bytes, "segments_removed" => made.segments_removed, "ms" => started.now_ms()),
+        Ok(Some(made)) => {
+            let ms = started.now_ms();
+            metrics.snapshots.increment();
+            metrics.snapshot_ms.set(ms);
+            info!(log, "Snapshot written"; "next_offset" => made.covered_to, "bytes" => made.bytes,
+                "segments_removed" => made.segments_removed, "ms" => ms);
+        }
         Err(error) => {
+            metrics.snapshots_failed.increment();
             let again_at = snapshots.uptime.now_ms() + RETRY_AFTER_MS;
             snapshots.not_before_ms.set(again_at);
             error!(log, "A snapshot could not be written; the journal goes on, and grows"; "error" => %error);

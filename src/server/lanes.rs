@@ -17,6 +17,7 @@
 use std::sync::Arc;
 
 use crate::messages::{Decision, FeedReply, FeedRequest, Reply, ShardRequest, SnapshotRequest};
+use crate::observe::metrics::{REQUESTS, WatchedLane};
 use crate::runtime::lane::{Doorbell, Receiver, Sender, lane};
 
 /// How many times the slots of a request lane may be in flight between an acceptor and a shard: what stands in the
@@ -118,6 +119,46 @@ pub struct SequencerEnds {
     pub replies: Vec<Sender<Reply>>,
     /// To each acceptor.
     pub feed_replies: Vec<Sender<FeedReply>>,
+}
+
+/// Every lane that ends in these ends, for whoever watches how full they are.
+pub fn watch(
+    acceptors: &[AcceptorEnds],
+    shards: &[ShardEnds],
+    sequencer: &SequencerEnds,
+) -> Vec<WatchedLane> {
+    let mut lanes = Vec::new();
+    let mut add = |kind, receiver: String, depth| {
+        lanes.push(WatchedLane {
+            kind,
+            receiver,
+            depth,
+        });
+    };
+    for (index, shard) in shards.iter().enumerate() {
+        for lane in &shard.requests {
+            add(REQUESTS, format!("shard-{index}"), lane.depth());
+        }
+    }
+    for lane in &sequencer.decisions {
+        add("decisions", "sequencer".to_owned(), lane.depth());
+    }
+    for lane in &sequencer.feed_requests {
+        add("feed_requests", "sequencer".to_owned(), lane.depth());
+    }
+    for (index, acceptor) in acceptors.iter().enumerate() {
+        let receiver = || format!("acceptor-{index}");
+        let (released, replies) = acceptor
+            .replies
+            .split_first()
+            .expect("the sequencer's lane is the first");
+        add("released", receiver(), released.depth());
+        for lane in replies {
+            add("replies", receiver(), lane.depth());
+        }
+        add("feed_replies", receiver(), acceptor.feed_replies.depth());
+    }
+    lanes
 }
 
 /// Lays every lane between the roles that listen to `bells`.

@@ -5,7 +5,9 @@ mod reload;
 mod roles;
 mod state;
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -17,8 +19,9 @@ use crate::api;
 use crate::config::{Config, TlsPaths};
 use crate::journal::directory;
 use crate::lifecycle::Lifecycle;
-use crate::observe::log;
-use crate::plan::{Machine, Plan};
+use crate::observe::{log, metrics::Metrics, port};
+use crate::plan::{ExecutorPlan, Machine, Plan};
+use crate::runtime::executor::Executor;
 use crate::runtime::reloadable::Reloadable;
 use crate::runtime::tls::{Tls, TlsError};
 use crate::runtime::{preflight, tcp};
@@ -85,12 +88,9 @@ fn start_and_wait(
     let files = state::files(config);
     let _lock = files.as_ref().map(directory::lock).transpose()?;
     let address = SocketAddr::new(config.bind_address, config.port);
-    let sockets = tcp::bind_listeners(address, plan.acceptor_count.into()).map_err(|error| {
-        directory::describe(
-            error,
-            format!("cannot listen on {address}: is the port in use?"),
-        )
-    })?;
+    let sockets = listen(address, plan.acceptor_count.into())?;
+    let metrics_address = SocketAddr::new(config.bind_address, config.metrics_port);
+    let metrics_socket = listen(metrics_address, 1)?.remove(0);
     api::prepare();
     let lifecycle = Arc::new(Lifecycle::new(
         plan.acceptor_count.into(),
@@ -99,7 +99,9 @@ fn start_and_wait(
     let tls = config.tls.as_ref().map(read_tls).transpose()?;
     let keys = Arc::new(Reloadable::new(Keys::new(config.keys.clone())));
     let reload = Reload::new(config.clone(), keys.clone(), tls.clone(), log.clone());
+    let metrics = Arc::new(Metrics::new(config.clone(), lifecycle.clone(), &plan));
     let shared = Shared {
+        metrics: metrics.clone(),
         config: config.clone(),
         keys,
         tls,
@@ -107,9 +109,18 @@ fn start_and_wait(
         log: log.clone(),
     };
     let router = state::router(config)?;
-    let started = Roles::new(&shared, &plan, sockets, &router)?.start(&plan)?;
+    let (roles, wired) = Roles::new(&shared, &plan, sockets, &router)?;
+    let started = roles.start(&plan)?;
+    let port = port::Wiring {
+        socket: metrics_socket,
+        metrics,
+        wired,
+        lifecycle: lifecycle.clone(),
+        log: log.clone(),
+    };
+    let ops = Executor::start(&ops_plan(&machine), false, || port::run(port))?;
     info!(log, "Listening"; "address" => %address, "acceptors" => plan.acceptor_count,
-        "shards" => plan.shard_count, "version" => env!("CARGO_PKG_VERSION"));
+        "shards" => plan.shard_count, "metrics" => %metrics_address, "version" => env!("CARGO_PKG_VERSION"));
     let is_told_to_stop = || signals.is_told_to_stop(&reload);
     let state = match State::recover(config, files, &router, log, is_told_to_stop) {
         Ok(state) => state,
@@ -128,11 +139,30 @@ fn start_and_wait(
     for executor in executors {
         executor.join()?;
     }
+    lifecycle.end();
+    ops.join()?;
     info!(log, "Stopped"; "uptime_seconds" => lifecycle.uptime().as_secs());
     Ok(match lifecycle.has_failed_journal() {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     })
+}
+
+fn listen(address: SocketAddr, count: usize) -> io::Result<Vec<OwnedFd>> {
+    tcp::bind_listeners(address, count).map_err(|error| {
+        let advice = format!("cannot listen on {address}: is the port in use?");
+        directory::describe(error, advice)
+    })
+}
+
+/// The executor of the metrics port runs where there is room.
+fn ops_plan(machine: &Machine) -> ExecutorPlan {
+    ExecutorPlan {
+        name: "ops".to_owned(),
+        cpus: machine.cpus.clone(),
+        pinned: false,
+        roles: Vec::new(),
+    }
 }
 
 fn read_tls(paths: &TlsPaths) -> Result<Arc<Reloadable<Tls>>, TlsError> {

@@ -17,7 +17,10 @@ use crate::config::Config;
 use crate::journal::segments::{Extent, Segments};
 use crate::lifecycle::Lifecycle;
 use crate::limiter::Limiter;
+use crate::observe::metrics::roles::ExecutorMetrics;
+use crate::observe::metrics::{Metrics, Wired};
 use crate::plan::{ExecutorPlan, Plan, Role};
+use crate::runtime::clock::Uptime;
 use crate::runtime::executor::{self, Executor, HEARTBEAT};
 use crate::runtime::reloadable::Reloadable;
 use crate::runtime::tls::Tls;
@@ -42,6 +45,8 @@ pub struct Shared {
     pub lifecycle: Arc<Lifecycle>,
     /// For what an operator must know.
     pub log: Logger,
+    /// What the roles count.
+    pub metrics: Arc<Metrics>,
     /// What connections are secured with; none speaks in clear.
     pub tls: Option<Arc<Reloadable<Tls>>>,
 }
@@ -82,19 +87,33 @@ pub struct Started {
 type Inbox = Arc<Mutex<Option<Vec<Main>>>>;
 
 impl Roles {
-    /// Lays the lanes between all roles of `plan`, and makes the acceptors ready.
+    /// Lays the lanes between all roles of `plan`, and makes the acceptors ready. Returns, too, what may be watched.
     pub fn new(
         shared: &Shared,
         plan: &Plan,
         sockets: Vec<OwnedFd>,
         router: &Router,
-    ) -> io::Result<Roles> {
+    ) -> io::Result<(Roles, Wired)> {
         let bells = Bells::new(plan.acceptor_count.into(), plan.shard_count.into());
         let config = &shared.config;
         let sizes = Sizes::new(config.lane_slots, config.waiters_max, sockets.len());
         let (acceptor_ends, shard_ends, sequencer_ends) = lanes::lay(sizes, &bells);
-        let acceptors = acceptors(shared, sizes, &bells, sockets, acceptor_ends, router)?;
-        Ok(Roles {
+        let wired = Wired {
+            lanes: lanes::watch(&acceptor_ends, &shard_ends, &sequencer_ends),
+            limiter: limiter(config)?,
+            directory: state::files(config).map(|files| files.directory().to_owned()),
+        };
+        let limiter = wired.limiter.clone();
+        let acceptors = acceptors(
+            shared,
+            sizes,
+            &bells,
+            sockets,
+            acceptor_ends,
+            router,
+            limiter,
+        )?;
+        let roles = Roles {
             acceptors,
             shards: Vec::new(),
             sequencer: None,
@@ -104,15 +123,17 @@ impl Roles {
             }),
             shared: shared.clone(),
             bells,
-        })
+        };
+        Ok((roles, wired))
     }
 
     /// Starts every executor of `plan` with its acceptors.
     pub fn start(mut self, plan: &Plan) -> io::Result<Started> {
         let (mut executors, mut inboxes) = (Vec::new(), Vec::new());
-        for executor in &plan.executors {
+        let metrics = self.shared.metrics.clone();
+        for (executor, metrics) in plan.executors.iter().zip(&metrics.executors) {
             let inbox = Inbox::default();
-            executors.push(self.start_one(executor, inbox.clone())?);
+            executors.push(self.start_one(executor, inbox.clone(), metrics.clone())?);
             inboxes.push(inbox);
         }
         Ok(Started {
@@ -122,13 +143,19 @@ impl Roles {
         })
     }
 
-    fn start_one(&mut self, plan: &ExecutorPlan, inbox: Inbox) -> io::Result<Executor> {
+    fn start_one(
+        &mut self,
+        plan: &ExecutorPlan,
+        inbox: Inbox,
+        metrics: Arc<ExecutorMetrics>,
+    ) -> io::Result<Executor> {
         let acceptors = plan.roles.iter().filter(|role| is_acceptor(role));
         let mains: Vec<Main> = acceptors.map(|role| self.take(*role)).collect();
         let writes_files = plan.roles.contains(&Role::Sequencer);
         let (lifecycle, bells) = (self.shared.lifecycle.clone(), self.bells.clone());
         Executor::start(plan, writes_files, move || {
-            run(mains, inbox, lifecycle, bells)
+            metrics.started();
+            run(mains, inbox, lifecycle, bells, metrics)
         })
     }
 
@@ -145,6 +172,7 @@ impl Roles {
                 replies: ends.replies,
                 decisions: ends.decisions,
                 lifecycle: shared.lifecycle.clone(),
+                metrics: shared.metrics.shards[index].clone(),
                 spin: plan.lane_spin,
                 cleanup_interval: shared.config.idempotency_cleanup_interval,
             };
@@ -164,6 +192,7 @@ impl Roles {
                 replies: ends.replies,
                 feed_replies: ends.feed_replies,
                 lifecycle: shared.lifecycle.clone(),
+                metrics: shared.metrics.sequencer.clone(),
                 log: shared.log.clone(),
             },
         });
@@ -211,6 +240,7 @@ fn acceptors(
     sockets: Vec<OwnedFd>,
     ends: Vec<AcceptorEnds>,
     router: &Router,
+    limiter: Option<Arc<Limiter>>,
 ) -> io::Result<Vec<Option<acceptor::Wiring>>> {
     let config = &shared.config;
     let admission = Arc::new(Admission::new(
@@ -218,7 +248,6 @@ fn acceptors(
         config.connections_per_ip_max,
     ));
     let body_bytes_max = config.body_memory_bytes_max as usize / sockets.len();
-    let limiter = limiter(config)?;
     let mut acceptors = Vec::new();
     for (index, (socket, ends)) in sockets.into_iter().zip(ends).enumerate() {
         acceptors.push(Some(acceptor::Wiring {
@@ -241,6 +270,9 @@ fn acceptors(
             lifecycle: shared.lifecycle.clone(),
             log: shared.log.new(o!("acceptor" => index)),
             limiter: limiter.clone(),
+            metrics: shared.metrics.acceptors[index].clone(),
+            stores: shared.metrics.stores.clone(),
+            hasher: state::random_state()?,
             request_id_seed: request_id_seed()?,
         }));
     }
@@ -277,13 +309,22 @@ enum Main {
 
 /// The main task of an executor: runs its roles, those too that come later, and is its heartbeat until the last has
 /// ended.
-async fn run(mains: Vec<Main>, inbox: Inbox, lifecycle: Arc<Lifecycle>, bells: Bells) {
+async fn run(
+    mains: Vec<Main>,
+    inbox: Inbox,
+    lifecycle: Arc<Lifecycle>,
+    bells: Bells,
+    metrics: Arc<ExecutorMetrics>,
+) {
     let running = Rc::new(Cell::new(0));
     mains.into_iter().for_each(|main| spawn(main, &running));
     let mut is_complete = false;
     let mut beats: u32 = 0;
     while !is_complete || running.get() > 0 {
+        let asleep = Uptime::start();
         executor::sleep(HEARTBEAT).await;
+        let delay = asleep.elapsed().saturating_sub(HEARTBEAT);
+        metrics.heartbeat_delay.observe_duration(delay);
         if !is_complete && let Some(others) = inbox.lock().expect("no holder panics").take() {
             others.into_iter().for_each(|main| spawn(main, &running));
             is_complete = true;
@@ -322,6 +363,7 @@ async fn run_sequencer(main: SequencerMain) {
                 extent.clone(),
                 config.journal_segment_bytes,
                 config.journal_sync,
+                main.wiring.metrics.clone(),
             );
             let segments = opened
                 .await

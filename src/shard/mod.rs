@@ -17,6 +17,7 @@ use crate::messages::{
     Decision, FoundProduct, ListedProduct, Ordered, Outcome, PageAfter, Reply, ReplyTo,
     ShardRequest, Slice, SnapshotPart, SnapshotRequest,
 };
+use crate::observe::metrics::roles::ShardMetrics;
 use crate::runtime::clock::{self, Uptime};
 use crate::runtime::executor;
 use crate::runtime::lane::{Doorbell, Receiver, Sender};
@@ -48,6 +49,8 @@ pub struct Wiring {
     pub decisions: Sender<Decision>,
     /// The server.
     pub lifecycle: Arc<Lifecycle>,
+    /// What it counts.
+    pub metrics: Arc<ShardMetrics>,
     /// How long to spin before it parks.
     pub spin: Duration,
     /// How often it forgets what has expired.
@@ -63,7 +66,9 @@ pub async fn run(shard: Shard, wiring: Wiring) {
         uptime: Uptime::start(),
         next_cleanup_ms: 0,
     };
+    role.wiring.metrics.is_active.set(1);
     while role.turn().await {}
+    role.wiring.metrics.is_active.set(0);
     role.wiring.lifecycle.shard_done();
 }
 
@@ -83,6 +88,7 @@ impl Role {
         self.now = clock::wall_now();
         let taken = self.drain() + self.serve_snapshot();
         let expiring = self.cleanup();
+        self.publish_levels();
         if taken > 0 || expiring {
             self.wiring.decisions.ring();
             self.wiring.replies.iter().for_each(Sender::ring);
@@ -96,6 +102,13 @@ impl Role {
             wiring.bell.wait(wiring.spin, || self.has_mail()).await;
         }
         true
+    }
+
+    fn publish_levels(&self) {
+        let metrics = &self.wiring.metrics;
+        metrics.products.set(self.shard.product_count() as u64);
+        let entries = self.shard.idempotency_entry_count();
+        metrics.idempotency_entries.set(entries as u64);
     }
 
     fn has_mail(&self) -> bool {
@@ -150,7 +163,7 @@ impl Role {
     }
 
     fn serve(&mut self, request: ShardRequest) {
-        let (shard, now) = (&mut self.shard, self.now);
+        let (shard, now, metrics) = (&mut self.shard, self.now, &*self.wiring.metrics);
         // Decisions that could never be acknowledged would only make more products unreadable.
         let storage_failed = self.wiring.lifecycle.has_failed_journal();
         let mut work = Work::default();
@@ -167,11 +180,13 @@ impl Role {
             {
                 (to, Outcome::StorageFailed)
             }
-            ShardRequest::Update(to, update) => {
-                (to, Outcome::Update(work.update(shard, now, update)))
-            }
+            ShardRequest::Update(to, update) => (
+                to,
+                Outcome::Update(work.update(shard, metrics, now, update)),
+            ),
             ShardRequest::Updates(to, updates) => {
-                let mut decide = |(index, update)| (index, work.update(shard, now, update));
+                let mut decide =
+                    |(index, update)| (index, work.update(shard, metrics, now, update));
                 (
                     to,
                     Outcome::Updates(updates.into_iter().map(&mut decide).collect()),
@@ -181,7 +196,11 @@ impl Role {
                 let mut decide = |(index, creation)| {
                     (
                         index,
-                        work.admin(EventKind::ProductCreated, shard.create(now, creation)),
+                        work.admin(
+                            metrics,
+                            EventKind::ProductCreated,
+                            shard.create(now, creation),
+                        ),
                     )
                 };
                 (
@@ -193,7 +212,7 @@ impl Role {
                 let mut decide = |(index, setting)| {
                     (
                         index,
-                        work.admin(EventKind::ProductModified, shard.set(now, setting)),
+                        work.admin(metrics, EventKind::ProductModified, shard.set(now, setting)),
                     )
                 };
                 (
@@ -205,7 +224,7 @@ impl Role {
                 let mut decide = |(index, id): (u32, Box<str>)| {
                     (
                         index,
-                        work.admin(EventKind::ProductDeleted, shard.delete(now, &id)),
+                        work.admin(metrics, EventKind::ProductDeleted, shard.delete(now, &id)),
                     )
                 };
                 (
@@ -251,11 +270,13 @@ impl Work {
     fn update(
         &mut self,
         shard: &mut Shard,
+        metrics: &ShardMetrics,
         now: Timestamp,
         update: shards::Update,
     ) -> UpdateAnswer {
         let delta = update.delta;
         let verdict = shard.update(now, update);
+        metrics.update(&verdict.answer);
         self.after = self.after.max(verdict.after);
         if let Some(product) = &verdict.changed {
             self.changes.push(&Change {
@@ -268,7 +289,13 @@ impl Work {
         verdict.answer
     }
 
-    fn admin(&mut self, kind: EventKind, verdict: Verdict<'_, AdminAnswer>) -> AdminAnswer {
+    fn admin(
+        &mut self,
+        metrics: &ShardMetrics,
+        kind: EventKind,
+        verdict: Verdict<'_, AdminAnswer>,
+    ) -> AdminAnswer {
+        metrics.admin(kind, &verdict.answer);
         self.after = self.after.max(verdict.after);
         if let (Some(product), AdminAnswer::Done { at, .. }) = (&verdict.changed, verdict.answer) {
             self.changes.push(&Change {

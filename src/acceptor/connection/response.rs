@@ -17,6 +17,7 @@ pub struct WatchedBody {
     body: ResponseBody,
     watch: Rc<Watch>,
     acceptor: Rc<Acceptor>,
+    sent_bytes: u64,
 }
 
 impl WatchedBody {
@@ -26,12 +27,17 @@ impl WatchedBody {
             body,
             watch,
             acceptor,
+            sent_bytes: 0,
         }
     }
 }
 
 impl Drop for WatchedBody {
     fn drop(&mut self) {
+        self.acceptor
+            .metrics
+            .response_bytes
+            .observe(self.sent_bytes);
         self.watch.has_responded(self.acceptor.now_ms());
     }
 }
@@ -44,7 +50,11 @@ impl Body for WatchedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.sent_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::acceptor::framing::{Framing, Verdict};
 use crate::config::Config;
+use crate::observe::metrics::traffic::Deadline;
 use crate::runtime::tcp::{self, Stream};
 
 /// How long a client has to take a last answer and to end its side. What it still sends meanwhile is thrown away: to
@@ -40,6 +41,8 @@ pub struct Watch {
     since_ms: Cell<u64>,
     write_blocked_since_ms: Cell<Option<u64>>,
     waker: RefCell<Option<Waker>>,
+    /// It was shut down for a deadline, and is counted.
+    is_shut: Cell<bool>,
     /// Where the requests of the connection begin and end.
     pub(super) framing: RefCell<Framing>,
 }
@@ -54,6 +57,7 @@ impl Watch {
             since_ms: Cell::new(now_ms),
             write_blocked_since_ms: Cell::new(None),
             waker: RefCell::new(None),
+            is_shut: Cell::new(false),
             framing: RefCell::default(),
         }
     }
@@ -116,22 +120,30 @@ impl Watch {
         }
     }
 
-    fn is_overdue(&self, now_ms: u64, config: &Config) -> bool {
+    /// The deadline that is past, if one is; the end of lingering is nobody's fault.
+    fn overdue(&self, now_ms: u64, config: &Config) -> Option<Overdue> {
         let passed = |since_ms: u64, limit: Duration| {
             now_ms.saturating_sub(since_ms) >= limit.as_millis() as u64
         };
         if let Some(since_ms) = self.write_blocked_since_ms.get() {
-            return passed(since_ms, config.write_timeout);
+            let is_passed = passed(since_ms, config.write_timeout);
+            return is_passed.then_some(Overdue::Deadline(Deadline::Write));
         }
-        let limit = match self.phase.get() {
-            Phase::Idle => config.idle_timeout,
-            Phase::Head => config.header_timeout,
-            Phase::Body => config.body_timeout,
-            Phase::Lingering => LINGER,
-            Phase::Handling | Phase::Responding => return false,
+        let (limit, overdue) = match self.phase.get() {
+            Phase::Idle => (config.idle_timeout, Overdue::Deadline(Deadline::Idle)),
+            Phase::Head => (config.header_timeout, Overdue::Deadline(Deadline::Header)),
+            Phase::Body => (config.body_timeout, Overdue::Deadline(Deadline::Body)),
+            Phase::Lingering => (LINGER, Overdue::Lingering),
+            Phase::Handling | Phase::Responding => return None,
         };
-        passed(self.since_ms.get(), limit)
+        passed(self.since_ms.get(), limit).then_some(overdue)
     }
+}
+
+/// Why a connection is shut down.
+enum Overdue {
+    Deadline(Deadline),
+    Lingering,
 }
 
 /// The open connections of an acceptor.
@@ -175,8 +187,9 @@ impl Connections {
         }
     }
 
-    /// Shuts down those past their deadline, looking at one part in [`SWEEP_PARTS`] of them.
-    pub fn sweep(&self, now_ms: u64, config: &Config) {
+    /// Shuts down those past their deadline, looking at one part in [`SWEEP_PARTS`] of them, and tells `ended` of each
+    /// whose client was too slow.
+    pub fn sweep(&self, now_ms: u64, config: &Config, ended: impl Fn(Deadline)) {
         let slots = self.slots.borrow();
         if slots.is_empty() {
             return;
@@ -185,9 +198,14 @@ impl Connections {
         let start = self.swept_to.get() % slots.len();
         let end = (start + part).min(slots.len());
         for watch in slots[start..end].iter().flatten() {
-            if watch.is_overdue(now_ms, config) {
-                tcp::shutdown(watch.descriptor);
+            match watch.overdue(now_ms, config) {
+                Some(Overdue::Deadline(deadline)) if !watch.is_shut.replace(true) => {
+                    ended(deadline);
+                }
+                None => continue,
+                _ => {}
             }
+            tcp::shutdown(watch.descriptor);
         }
         self.swept_to.set(end);
     }

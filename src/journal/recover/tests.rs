@@ -476,7 +476,7 @@ impl Started {
         };
         let page = match self.feed.poll(0, poll) {
             Some(Polled::Answered(FeedReply {
-                answer: FeedAnswer::Page(page),
+                answer: FeedAnswer::Page { json: page, .. },
                 ..
             })) => page,
             other => panic!("{about}: no page at {offset} but {other:?}"),
