@@ -26,7 +26,8 @@ use crate::limiter::Limiter;
 use crate::messages::{
     FeedAnswer, FeedReply, FeedReplyTo, FeedRequest, Outcome, Poll, Reply, ReplyTo, ShardRequest,
 };
-use crate::observe::metrics::stores::{StorePlaces, Stores};
+use crate::observe::metrics::Metrics;
+use crate::observe::metrics::stores::StorePlaces;
 use crate::observe::metrics::traffic::{AcceptorMetrics, Deadline};
 use crate::runtime::clock::Uptime;
 use crate::runtime::executor::{self, HEARTBEAT};
@@ -88,10 +89,8 @@ pub struct Wiring {
     pub log: Logger,
     /// What all acceptors count requests with, if they are limited.
     pub limiter: Option<Arc<Limiter>>,
-    /// What it counts.
-    pub metrics: Arc<AcceptorMetrics>,
-    /// Where it counts applied updates of which store.
-    pub stores: Arc<Stores>,
+    /// What all roles count, and it.
+    pub metrics: Arc<Metrics>,
     /// For tables whose keys are named by clients.
     pub hasher: RandomState,
     /// Where request ids of this acceptor begin.
@@ -134,6 +133,8 @@ pub struct Acceptor {
     pub limits: Option<Limits>,
     /// What it counts.
     pub metrics: Arc<AcceptorMetrics>,
+    /// What all roles count.
+    pub server_metrics: Arc<Metrics>,
     store_places: StorePlaces,
     log: Logger,
 }
@@ -164,8 +165,9 @@ pub async fn run(wiring: Wiring) {
         config: wiring.config,
         lifecycle: wiring.lifecycle,
         limits: wiring.limiter.map(Limits::new),
-        metrics: wiring.metrics,
-        store_places: StorePlaces::new(wiring.stores, wiring.hasher),
+        metrics: wiring.metrics.acceptors[wiring.index as usize].clone(),
+        store_places: StorePlaces::new(wiring.metrics.stores.clone(), wiring.hasher),
+        server_metrics: wiring.metrics,
         log: wiring.log,
     });
     let listener = Listener::new(wiring.socket);

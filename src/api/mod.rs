@@ -15,6 +15,7 @@ mod events;
 mod explanation;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod health;
 pub mod limits;
 pub mod openapi;
 mod problem;
@@ -33,9 +34,7 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use serde::Serialize;
 use ulid::{ULID_LEN, Ulid};
-use utoipa::ToSchema;
 
 use crate::acceptor::Acceptor;
 use crate::acceptor::auth::{Access, KEY_HEADER};
@@ -155,8 +154,8 @@ async fn answer(
         Route::Snapshot => products::snapshot(acceptor).await,
         Route::Events => events::poll(acceptor, query).await,
         Route::RateLimitStatus => rate_limit_status::status(acceptor, query).await,
-        Route::Health => Ok(health(acceptor, fitness(acceptor))),
-        Route::Live => Ok(health(acceptor, Fitness::Healthy)),
+        Route::Health => Ok(health::ready(acceptor)),
+        Route::Live => Ok(health::live(acceptor)),
         Route::Explanation(code) => explanation::explain(code, &head.headers),
         Route::Description => docs::description(&head.headers),
         Route::Docs => docs::page(&head.headers),
@@ -256,58 +255,4 @@ fn options(allow: &'static str) -> Response<ResponseBody> {
         .headers_mut()
         .insert(ALLOW, HeaderValue::from_static(allow));
     response
-}
-
-/// How the server is.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = Health)]
-struct HealthJson {
-    #[schema(value_type = openapi::values::HealthStatus)]
-    status: &'static str,
-    /// The server's version.
-    version: &'static str,
-    /// Seconds since it started.
-    uptime_seconds: u64,
-}
-
-/// Whether it serves all that it should.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fitness {
-    Healthy,
-    Recovering,
-    Unhealthy,
-}
-
-impl Fitness {
-    fn as_str(self) -> &'static str {
-        match self {
-            Fitness::Healthy => "healthy",
-            Fitness::Recovering => "recovering",
-            Fitness::Unhealthy => "unhealthy",
-        }
-    }
-}
-
-fn fitness(acceptor: &Acceptor) -> Fitness {
-    if acceptor.lifecycle.has_failed_journal() || acceptor.is_draining() {
-        Fitness::Unhealthy
-    } else if acceptor.lifecycle.is_recovering() {
-        Fitness::Recovering
-    } else {
-        Fitness::Healthy
-    }
-}
-
-fn health(acceptor: &Acceptor, fitness: Fitness) -> Response<ResponseBody> {
-    let status = match fitness {
-        Fitness::Healthy => StatusCode::OK,
-        Fitness::Recovering | Fitness::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    let health = HealthJson {
-        status: fitness.as_str(),
-        version: env!("CARGO_PKG_VERSION"),
-        uptime_seconds: acceptor.lifecycle.uptime().as_secs(),
-    };
-    respond::json(status, &health)
 }

@@ -165,7 +165,7 @@ impl Port {
     fn sample(self: &Rc<Self>) {
         let now_ns = u64::try_from(self.uptime.elapsed().as_nanos()).unwrap_or(u64::MAX);
         // 0 stands for never.
-        self.metrics.sample_executors(now_ns.max(1));
+        self.metrics.sample(now_ns.max(1));
         if let Some(directory) = self.wired.directory.clone()
             && !self.is_sampling_disk.replace(true)
         {

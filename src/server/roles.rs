@@ -270,8 +270,7 @@ fn acceptors(
             lifecycle: shared.lifecycle.clone(),
             log: shared.log.new(o!("acceptor" => index)),
             limiter: limiter.clone(),
-            metrics: shared.metrics.acceptors[index].clone(),
-            stores: shared.metrics.stores.clone(),
+            metrics: shared.metrics.clone(),
             hasher: state::random_state()?,
             request_id_seed: request_id_seed()?,
         }));

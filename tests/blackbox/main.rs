@@ -9,6 +9,7 @@ mod described;
 mod expect;
 mod http;
 mod load;
+mod metrics;
 mod mirror;
 mod recorder;
 mod server;

@@ -147,6 +147,7 @@ impl Builder {
             process,
             builder: self.clone(),
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            metrics_address: SocketAddr::from((Ipv4Addr::LOCALHOST, metrics_port)),
             stdout,
             stderr,
         }
@@ -208,6 +209,7 @@ pub struct Server {
     process: Child,
     builder: Builder,
     address: SocketAddr,
+    metrics_address: SocketAddr,
     stdout: PathBuf,
     stderr: PathBuf,
 }
@@ -245,6 +247,10 @@ impl Server {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.metrics_address
     }
 
     pub fn pid(&self) -> Pid {

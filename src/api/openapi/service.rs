@@ -11,8 +11,9 @@ use super::problems;
 use super::products::{if_none_match, not_modified};
 use super::values::words;
 use crate::acceptor::auth::Access;
+use crate::api::docs;
 use crate::api::explanation::ExplanationJson;
-use crate::api::{HealthJson, docs};
+use crate::api::health::HealthJson;
 
 /// Adds the endpoints and their schemas.
 pub fn register(book: &mut Book) {
@@ -24,12 +25,25 @@ pub fn register(book: &mut Book) {
 }
 
 fn health(book: &mut Book) {
-    let example = |status: &str| json!({"status": status, "version": env!("CARGO_PKG_VERSION"), "uptimeSeconds": 86400});
+    let example = |status: &str, part: &str, journal: &str| {
+        json!({"status": status, "version": env!("CARGO_PKG_VERSION"), "uptimeSeconds": 86400,
+        "components": {
+            "shards": {"status": part, "count": 4, "active": 4, "products": 1000},
+            "sequencer": {"status": part, "nextOffset": 51207, "waiters": 12},
+            "journal": {"status": journal, "durable": true, "lastDurableOffset": 51206, "lagEvents": 0},
+            "memory": {"status": "healthy", "residentBytes": 94371840, "idempotencyEntries": 912,
+                       "idempotencyCapacity": 16777216, "events": 10000},
+        }})
+    };
     let fit = || {
         answer(
             "It serves.",
             refer("Health"),
-            &[("healthy", "All is well", example("healthy"))],
+            &[(
+                "healthy",
+                "All is well",
+                example("healthy", "healthy", "healthy"),
+            )],
         )
     };
     let unfit = answer(
@@ -39,12 +53,12 @@ fn health(book: &mut Book) {
             (
                 "recovering",
                 "It reads its state from disk",
-                example("recovering"),
+                example("recovering", "recovering", "recovering"),
             ),
             (
                 "unhealthy",
                 "It stops, or cannot make changes durable",
-                example("unhealthy"),
+                example("unhealthy", "healthy", "unhealthy"),
             ),
         ],
     )

@@ -122,6 +122,11 @@ values! {
     /// `status` of the server's health
     HealthStatus => words(&["healthy", "recovering", "unhealthy"])
         .description(Some("`recovering`: it reads its state from disk. `unhealthy`: it stops, or cannot make changes durable.")),
+    /// `status` of a part of the server
+    ComponentStatus => words(&["healthy", "degraded", "recovering", "unhealthy"])
+        .description(Some("`degraded`: it serves, and somebody should look.")),
+    /// A number of things
+    Count => count(),
     /// `code`
     ProblemCode => words(&Code::ALL.map(Code::as_str))
         .description(Some("For programs. `GET /problems/{code}` explains it to a person.")),

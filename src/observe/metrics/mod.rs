@@ -18,7 +18,7 @@ pub mod traffic;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
@@ -47,6 +47,8 @@ pub struct Metrics {
     pub stores: Arc<Stores>,
     /// Of the log.
     pub log: Arc<LogMetrics>,
+    /// Whether changes have waited for the disk for seconds, and none got there.
+    pub is_journal_stalled: AtomicBool,
     /// What is sampled from time to time.
     samples: Samples,
     config: Arc<Config>,
@@ -92,6 +94,10 @@ pub struct Wired {
 #[derive(Debug, Default)]
 struct Samples {
     executors: Vec<ExecutorSample>,
+    durable_offset: Cell,
+    /// How often in a row changes waited for the disk and none had got there.
+    stalled: Cell,
+    resident_bytes: Cell,
     disk_free_bytes: Cell,
     disk_total_bytes: Cell,
 }
@@ -102,7 +108,13 @@ struct ExecutorSample {
     at_ns: Cell,
     /// In millionths.
     busy: Cell,
+    beats: Cell,
+    /// How often in a row its heartbeat had not come.
+    silent: Cell,
 }
+
+/// After so many samples, seconds, without a sign of life something has stalled: a shared CPU may well take one away.
+const STALLED_SAMPLES: u64 = 5;
 
 impl Metrics {
     /// Of a server that begins to start.
@@ -131,29 +143,46 @@ impl Metrics {
             executors,
             stores,
             log: Arc::default(),
+            is_journal_stalled: AtomicBool::new(false),
             config,
             lifecycle,
         }
     }
 
-    /// Takes the figures of executors, `now_ns` after some moment that stays the same.
-    pub fn sample_executors(&self, now_ns: u64) {
+    /// Takes the figures that are compared with those of a second before, `now_ns` after some moment that stays the same.
+    pub fn sample(&self, now_ns: u64) {
         for (executor, sample) in self.executors.iter().zip(&self.samples.executors) {
-            let Some(times) = executor.thread().and_then(process::thread_times) else {
-                continue;
-            };
-            let (ran, passed) = (
-                times.ran_ns.saturating_sub(sample.ran_ns.get()),
-                now_ns.saturating_sub(sample.at_ns.get()),
-            );
-            if sample.at_ns.get() > 0 && passed > 0 {
-                sample
-                    .busy
-                    .set((ran.min(passed) as u128 * 1_000_000 / passed as u128) as u64);
+            if let Some(times) = executor.thread().and_then(process::thread_times) {
+                sample.take(times.ran_ns, now_ns);
             }
-            sample.ran_ns.set(times.ran_ns);
-            sample.at_ns.set(now_ns);
+            let beats = executor.heartbeat_delay.count();
+            let is_silent = beats > 0 && beats == sample.beats.get();
+            count_in_a_row(&sample.silent, is_silent);
+            sample.beats.set(beats);
         }
+        let samples = &self.samples;
+        let (next, durable) = (
+            self.sequencer.next_offset.get(),
+            self.sequencer.durable_offset.get(),
+        );
+        let waits = next > durable && durable == samples.durable_offset.get();
+        samples.durable_offset.set(durable);
+        let is_stalled = count_in_a_row(&samples.stalled, waits) >= STALLED_SAMPLES;
+        self.is_journal_stalled.store(is_stalled, Ordering::Relaxed);
+        samples
+            .resident_bytes
+            .set(process::resident_bytes().unwrap_or(0));
+    }
+
+    /// Whether some executor has not run for seconds.
+    pub fn has_stalled_executor(&self) -> bool {
+        let mut samples = self.samples.executors.iter();
+        samples.any(|sample| sample.silent.get() >= STALLED_SAMPLES)
+    }
+
+    /// Memory of the process that is in RAM, as of the last sample.
+    pub fn resident_bytes(&self) -> u64 {
+        self.samples.resident_bytes.get()
     }
 
     /// The file system of the journal has `free` of `total` bytes.
@@ -191,6 +220,27 @@ impl Metrics {
         };
         self.executors.iter().map(|e| (&**e, times(e))).collect()
     }
+}
+
+impl ExecutorSample {
+    fn take(&self, ran_ns: u64, now_ns: u64) {
+        let ran = ran_ns.saturating_sub(self.ran_ns.get());
+        let passed = now_ns.saturating_sub(self.at_ns.get());
+        if self.at_ns.get() > 0 && passed > 0 {
+            let busy = u128::from(ran.min(passed)) * 1_000_000 / u128::from(passed);
+            self.busy.set(busy as u64);
+        }
+        self.ran_ns.set(ran_ns);
+        self.at_ns.set(now_ns);
+    }
+}
+
+fn count_in_a_row(cell: &Cell, is_so: bool) -> u64 {
+    cell.set(match is_so {
+        true => cell.get() + 1,
+        false => 0,
+    });
+    cell.get()
 }
 
 impl LogMetrics {

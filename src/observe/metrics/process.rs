@@ -32,6 +32,12 @@ fn parse_schedstat(text: &str) -> Option<ThreadTimes> {
     })
 }
 
+/// Memory of this process that is in RAM.
+pub fn resident_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/stat").ok()?;
+    Some(Stat::parse(&text)?.resident_pages * rustix::param::page_size() as u64)
+}
+
 /// The metrics that every Prometheus client names alike. One that cannot be read has no sample.
 pub fn families() -> Vec<Family> {
     let stat = fs::read_to_string("/proc/self/stat").ok();
