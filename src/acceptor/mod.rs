@@ -26,6 +26,7 @@ use crate::limiter::Limiter;
 use crate::messages::{
     FeedAnswer, FeedReply, FeedReplyTo, FeedRequest, Outcome, Poll, Reply, ReplyTo, ShardRequest,
 };
+use crate::observe::log::requests::RequestLog;
 use crate::observe::metrics::Metrics;
 use crate::observe::metrics::stores::StorePlaces;
 use crate::observe::metrics::traffic::{AcceptorMetrics, Deadline};
@@ -136,12 +137,20 @@ pub struct Acceptor {
     /// What all roles count.
     pub server_metrics: Arc<Metrics>,
     store_places: StorePlaces,
+    /// The lines of its requests.
+    pub requests_log: RequestLog,
     log: Logger,
 }
 
 /// Runs until the server stops and the last connection has ended.
 pub async fn run(wiring: Wiring) {
     let uptime = Uptime::start();
+    let requests_log = RequestLog::new(
+        wiring.log.clone(),
+        wiring.config.log_level,
+        log_budget(&wiring.config, wiring.metrics.acceptors.len()),
+        wiring.metrics.log.clone(),
+    );
     let acceptor = Rc::new(Acceptor {
         index: wiring.index,
         in_flight: wiring.requests.iter().map(|_| Cell::new(0)).collect(),
@@ -167,6 +176,7 @@ pub async fn run(wiring: Wiring) {
         limits: wiring.limiter.map(Limits::new),
         metrics: wiring.metrics.acceptors[wiring.index as usize].clone(),
         store_places: StorePlaces::new(wiring.metrics.stores.clone(), wiring.hasher),
+        requests_log,
         server_metrics: wiring.metrics,
         log: wiring.log,
     });
@@ -190,7 +200,14 @@ pub async fn run(wiring: Wiring) {
         executor::sleep(HEARTBEAT).await;
         acceptor.beat();
     }
+    acceptor.requests_log.tell_suppressed();
     acceptor.lifecycle.acceptor_done();
+}
+
+/// An acceptor's share of the lines of requests: one at least, unless there are none.
+fn log_budget(config: &Config, acceptors: usize) -> u64 {
+    let budget = config.log_requests_per_second;
+    (budget / acceptors as u64).max(budget.min(1))
 }
 
 async fn accept(acceptor: Rc<Acceptor>, listener: Listener) {
@@ -301,6 +318,7 @@ impl Acceptor {
         self.metrics.body_bytes.set(body_bytes);
         let ended = |deadline: Deadline| self.metrics.timed_out[deadline as usize].increment();
         self.connections.sweep(self.now_ms(), &self.config, ended);
+        self.requests_log.beat(self.now_ms());
         self.report_limits();
     }
 

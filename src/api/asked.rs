@@ -1,25 +1,30 @@
-//! A request while it is answered: who asks, since when, and how it is counted in the end.
+//! A request while it is answered: who asks, since when, and how it is counted and told of in the end.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use hyper::StatusCode;
 use hyper::http::request::Parts;
-use hyper::{Method, StatusCode};
+use slog::Level;
 
 use super::limits::Spent;
 use super::problem::Code;
 use super::route::Route;
 use crate::acceptor::Acceptor;
 use crate::acceptor::client_address::client_address;
+use crate::observe::log::requests::{Class, Line, Told, trace_id};
 use crate::observe::metrics::traffic::{Answered, ClientKind, Endpoint};
 
 /// Counts as being answered until it is dropped, also where its client went away meanwhile.
 pub struct Asked<'a> {
     acceptor: &'a Acceptor,
-    method: &'a Method,
+    head: &'a Parts,
     endpoint: Endpoint,
     client: Option<IpAddr>,
     since: Instant,
+    problem: Option<Code>,
+    told: RefCell<Option<Told>>,
 }
 
 impl<'a> Asked<'a> {
@@ -34,10 +39,12 @@ impl<'a> Asked<'a> {
         let trusted = &acceptor.config.trusted_proxies;
         Asked {
             acceptor,
-            method: &head.method,
+            head,
             endpoint: route.map_or(Endpoint::Other, Route::endpoint),
             client: peer.map(|peer| client_address(peer, &head.headers, trusted)),
             since: Instant::now(),
+            problem: None,
+            told: RefCell::new(None),
         }
     }
 
@@ -46,8 +53,18 @@ impl<'a> Asked<'a> {
         self.client
     }
 
-    /// Counts a problem that the request met.
-    pub fn count_problem(&self, code: Code, spent: Option<&Spent<'_>>) {
+    /// Notes what is to be told of an update that is answered with `status`, if its line will be written. Nothing else of
+    /// this acceptor may run between this and the answer.
+    pub fn tell(&self, status: StatusCode, told: impl FnOnce() -> Told) {
+        let (level, class) = self.severity(status);
+        if self.acceptor.requests_log.would_write(level, class) {
+            *self.told.borrow_mut() = Some(told());
+        }
+    }
+
+    /// Notes and counts a problem that the request met.
+    pub fn met(&mut self, code: Code, spent: Option<&Spent<'_>>) {
+        self.problem = Some(code);
         let metrics = &self.acceptor.metrics;
         metrics.problems[code as usize].increment();
         if let (Code::RateLimited, Some(spent)) = (code, spent) {
@@ -56,15 +73,62 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Counts the request, with the status of its answer.
-    pub fn answered(&self, status: StatusCode) {
+    /// Counts the request, with the status of its answer, and writes its line.
+    pub fn answered(&self, status: StatusCode, request_id: &str) {
+        let took = self.since.elapsed();
         self.acceptor.metrics.answered(&Answered {
             endpoint: self.endpoint,
-            method: self.method,
+            method: &self.head.method,
             status: status.as_u16(),
             client: ClientKind::of(self.client),
-            took: self.since.elapsed(),
+            took,
         });
+        let (level, class) = self.severity(status);
+        let told = self.told.borrow();
+        self.acceptor.requests_log.write(level, class, || Line {
+            msg: message(class, told.as_ref()),
+            update: told.as_ref(),
+            took,
+            request_id,
+            client: self.client,
+            method: self.head.method.as_str(),
+            path: self.head.uri.path(),
+            status: status.as_u16(),
+            code: self.problem.map(Code::as_str),
+            trace_id: self.trace_id(),
+        });
+    }
+
+    fn severity(&self, status: StatusCode) -> (Level, Class) {
+        let class = Class::of(status.as_u16());
+        let level = match (class, self.endpoint) {
+            // Probes ask all the time, and what they hear is no failure of theirs.
+            (_, Endpoint::Health | Endpoint::Live) => Level::Debug,
+            (Class::Success, Endpoint::Description | Endpoint::Docs) => Level::Debug,
+            (Class::Success | Class::Refusal, _) => Level::Info,
+            (Class::Failure, _) => match self.problem {
+                Some(Code::StorageFailed) => Level::Error,
+                _ => Level::Warning,
+            },
+        };
+        (level, class)
+    }
+
+    fn trace_id(&self) -> Option<&str> {
+        let mut values = self.head.headers.get_all("traceparent").iter();
+        let only = values.next().filter(|_| values.next().is_none())?;
+        trace_id(only.to_str().ok()?)
+    }
+}
+
+fn message(class: Class, told: Option<&Told>) -> &'static str {
+    match (class, told) {
+        (Class::Success, Some(Told::Single { .. })) => "Inventory update processed successfully",
+        (Class::Success, Some(Told::Batch { .. })) => "Inventory updates processed",
+        (Class::Success, None) => "Request served",
+        (Class::Refusal, Some(Told::Single { .. })) => "Inventory update refused",
+        (Class::Refusal, _) => "Request refused",
+        (Class::Failure, _) => "Request failed",
     }
 }
 

@@ -79,28 +79,28 @@ pub async fn handle(
     };
     let path = judged.is_ok().then(|| head.uri.path());
     let route = path.and_then(Route::of);
-    let asked = Asked::new(&acceptor, watch.peer(), &head, route.as_ref());
+    let mut asked = Asked::new(&acceptor, watch.peer(), &head, route.as_ref());
     let spent = path.and_then(|path| acceptor.limits.as_ref()?.spend(asked.client(), path));
     let answer = match judged.and_then(|()| spent.as_ref().map_or(Ok(()), Spent::check)) {
-        Ok(()) => answer(&acceptor, &watch, &head, route, body).await,
+        Ok(()) => answer(&acceptor, &watch, &asked, &head, route, body).await,
         Err(problem) => Err(problem),
     };
     let mut response = answer.unwrap_or_else(|problem| {
-        asked.count_problem(problem.code, spent.as_ref());
+        asked.met(problem.code, spent.as_ref());
         problem.into_response(text(&request_id))
     });
     let headers = response.headers_mut();
     if let Some(spent) = &spent {
         spent.describe(headers);
     }
-    headers.insert(REQUEST_ID, request_id);
+    headers.insert(REQUEST_ID, request_id.clone());
     if framing == Verdict::Chunked {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(origins) = &acceptor.config.cors_allowed_origins {
         cors::add_headers(origins, &head.method, &head.headers, &mut response);
     }
-    asked.answered(response.status());
+    asked.answered(response.status(), text(&request_id));
     response
 }
 
@@ -127,6 +127,7 @@ fn new_request_id(acceptor: &Acceptor) -> HeaderValue {
 async fn answer(
     acceptor: &Rc<Acceptor>,
     watch: &Watch,
+    asked: &Asked<'_>,
     head: &Parts,
     route: Option<Route<'_>>,
     body: Incoming,
@@ -167,7 +168,7 @@ async fn answer(
             acceptor.metrics.request_bytes.observe(json.len() as u64);
             watch.enter(Phase::Handling, acceptor.now_ms());
             match route {
-                Route::Update => updates::handle(acceptor, &json).await,
+                Route::Update => updates::handle(acceptor, asked, &json).await,
                 Route::Create => admin::create(acceptor, &json).await,
                 Route::Set => admin::set(acceptor, &json).await,
                 _ => admin::delete(acceptor, &json).await,

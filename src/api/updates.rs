@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use shards::{Identity, Receipt, Update, UpdateAnswer};
 use utoipa::ToSchema;
 
+use super::asked::Asked;
 use super::body::{self, Faults, Object, Text};
 use super::openapi::values;
 use super::problem::{Code, Problem};
@@ -16,6 +17,7 @@ use super::respond::{self, Answer};
 use super::wire::{OVERLOADED, STORAGE_FAILED, Time, check_some_decided, item_count, spread};
 use crate::acceptor::Acceptor;
 use crate::messages::{Outcome, ShardRequest};
+use crate::observe::log::requests::Told;
 use crate::rules;
 
 #[derive(Deserialize)]
@@ -99,11 +101,11 @@ struct SummaryJson {
 }
 
 /// Decides the update or the batch in `json`.
-pub async fn handle(acceptor: &Rc<Acceptor>, json: &[u8]) -> Answer {
+pub async fn handle(acceptor: &Rc<Acceptor>, asked: &Asked<'_>, json: &[u8]) -> Answer {
     let mut body: Body<'_> = body::parse(json)?;
     match body.updates.take() {
-        None => single(acceptor, body).await,
-        Some(items) => batch(acceptor, body, items).await,
+        None => single(acceptor, asked, body).await,
+        Some(items) => batch(acceptor, asked, body, items).await,
     }
 }
 
@@ -120,7 +122,7 @@ pub fn asked(json: &[u8]) -> Result<Vec<Option<Update>>, Problem> {
     Ok(updates.collect())
 }
 
-async fn single(acceptor: &Rc<Acceptor>, mut body: Body<'_>) -> Answer {
+async fn single(acceptor: &Rc<Acceptor>, asked: &Asked<'_>, mut body: Body<'_>) -> Answer {
     let store_id = body.store_id.take();
     let (item, update) = check_single(&store_id, body)?;
     let shard = acceptor.router.shard_of(update.identity.product_id());
@@ -129,10 +131,13 @@ async fn single(acceptor: &Rc<Acceptor>, mut body: Body<'_>) -> Answer {
         .await;
     match outcome {
         Ok(Outcome::Update(answer)) => {
+            let store_id = store_id.as_deref().unwrap_or_default();
             if let UpdateAnswer::Applied(_) = answer {
-                acceptor.count_applied(store_id.as_deref().unwrap_or_default(), 1);
+                acceptor.count_applied(store_id, 1);
             }
-            respond_single(&item, answer)
+            let response = respond_single(&item, answer)?;
+            asked.tell(response.status(), || told(store_id, &item, answer));
+            Ok(response)
         }
         Ok(Outcome::StorageFailed) => Err(Problem::storage_failed()),
         Ok(other) => unreachable!("an update is answered as an update, not {other:?}"),
@@ -182,6 +187,24 @@ fn respond_single(item: &Item<'_>, answer: UpdateAnswer) -> Answer {
             .insert("idempotent-replayed", HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// What the log tells of it.
+fn told(store_id: &str, item: &Item<'_>, answer: UpdateAnswer) -> Told {
+    let result = result(item, answer);
+    Told::Single {
+        store_id: store_id.to_owned(),
+        product_id: result.product_id.to_owned(),
+        delta: item.delta.unwrap_or_default(),
+        idempotency_key: item
+            .idempotency_key
+            .as_deref()
+            .unwrap_or_default()
+            .to_owned(),
+        standing: result.new_quantity.zip(result.new_version),
+        error_type: result.error_type,
+        replayed: matches!(answer, UpdateAnswer::Replayed(_)),
+    }
 }
 
 fn memory_full() -> Problem {
@@ -239,7 +262,12 @@ impl Item<'_> {
     }
 }
 
-async fn batch(acceptor: &Rc<Acceptor>, body: Body<'_>, items: Vec<Object<Item<'_>>>) -> Answer {
+async fn batch(
+    acceptor: &Rc<Acceptor>,
+    asked: &Asked<'_>,
+    body: Body<'_>,
+    items: Vec<Object<Item<'_>>>,
+) -> Answer {
     let store_id = check_batch(&body, &items)?;
     // Whatever has no answer in the end met a failed journal.
     let mut results: Vec<ResultJson<'_>> = Vec::new();
@@ -278,7 +306,14 @@ async fn batch(acceptor: &Rc<Acceptor>, body: Body<'_>, items: Vec<Object<Item<'
     for index in unsent {
         results[index as usize] = refused(&items[index as usize], OVERLOADED);
     }
-    respond_batch(results)
+    let succeeded = results.iter().filter(|result| result.applied).count();
+    let response = respond_batch(results)?;
+    asked.tell(response.status(), || Told::Batch {
+        store_id: store_id.to_owned(),
+        items: items.len(),
+        succeeded,
+    });
+    Ok(response)
 }
 
 fn check_batch<'b>(body: &'b Body<'_>, items: &[Object<Item<'_>>]) -> Result<&'b str, Problem> {

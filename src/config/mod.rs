@@ -22,7 +22,9 @@ pub use cidr::Cidr;
 pub use cors::CorsOrigins;
 pub use errors::{ConfigError, ConfigErrors};
 pub use keys::{Key, KeyLists, KeySources};
-pub use values::{Environment, JournalSync, LogLevel, RateLimit, RateLimitKind, TlsPaths};
+pub use values::{
+    Environment, JournalSync, LogFormat, LogLevel, RateLimit, RateLimitKind, TlsPaths,
+};
 pub use variables::{VARIABLES, Variable};
 
 use crate::plan::CpuPlan;
@@ -42,6 +44,10 @@ pub struct Config {
     pub bind_address: IpAddr,
     /// Least severity that is logged.
     pub log_level: LogLevel,
+    /// How a line of the log looks.
+    pub log_format: LogFormat,
+    /// Lines of requests, of each class.
+    pub log_requests_per_second: u64,
     /// What kind of installation this is.
     pub environment: Environment,
     /// Keys that open the API, as they were at the start.
@@ -130,6 +136,8 @@ fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError
         metrics_stores_max: r.read("METRICS_MAX_STORES", whole),
         bind_address: r.read("BIND_ADDRESS", address),
         log_level: r.read("LOG_LEVEL", LogLevel::parse),
+        log_format: r.read("LOG_FORMAT", LogFormat::parse),
+        log_requests_per_second: r.read("LOG_REQUESTS_PER_SECOND", whole),
         environment,
         keys,
         key_sources,

@@ -18,7 +18,7 @@ pub struct TlsPaths {
 /// The least severity that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
-    /// Everything, a line for each request included.
+    /// Everything, a line for every request included.
     Debug,
     /// What the service does.
     Info,
@@ -37,6 +37,30 @@ impl LogLevel {
                 ("info", LogLevel::Info),
                 ("warn", LogLevel::Warn),
                 ("error", LogLevel::Error),
+            ],
+        )
+    }
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text in development where standard error is a terminal, else JSON.
+    Auto,
+    /// A JSON object.
+    Json,
+    /// For a person.
+    Text,
+}
+
+impl LogFormat {
+    pub(super) fn parse(_: &Variable, text: &str) -> Result<Self, String> {
+        one_of(
+            text,
+            &[
+                ("auto", LogFormat::Auto),
+                ("json", LogFormat::Json),
+                ("text", LogFormat::Text),
             ],
         )
     }

@@ -68,6 +68,18 @@ pub const VARIABLES: &[Variable] = &[
         "least severity that is logged",
     ),
     variable(
+        "LOG_FORMAT",
+        "auto",
+        "auto, json, text",
+        "how a line looks; auto is text in development where standard error is a terminal, else json",
+    ),
+    variable(
+        "LOG_REQUESTS_PER_SECOND",
+        "100",
+        "0-1000000",
+        "requests of each class (success, refusal, failure) that have a line of their own; more are counted",
+    ),
+    variable(
         "ENVIRONMENT",
         "development",
         "development, staging, production",

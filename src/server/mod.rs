@@ -19,7 +19,8 @@ use crate::api;
 use crate::config::{Config, TlsPaths};
 use crate::journal::directory;
 use crate::lifecycle::Lifecycle;
-use crate::observe::{log, metrics::Metrics, port};
+use crate::observe::metrics::{LogMetrics, Metrics};
+use crate::observe::{log, port};
 use crate::plan::{ExecutorPlan, Machine, Plan};
 use crate::runtime::executor::Executor;
 use crate::runtime::reloadable::Reloadable;
@@ -44,8 +45,14 @@ pub fn serve() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let (log, flushed_at_the_end) = log::start(config.log_level);
-    let outcome = start_and_wait(&config, &log);
+    let settings = log::Settings {
+        level: config.log_level,
+        format: config.log_format,
+        environment: config.environment,
+    };
+    let log_metrics = Arc::<LogMetrics>::default();
+    let (log, flushed_at_the_end) = log::start(settings, log_metrics.clone());
+    let outcome = start_and_wait(&config, &log, log_metrics);
     // The log's last lines come before whatever is said here.
     drop(flushed_at_the_end);
     match outcome {
@@ -69,6 +76,7 @@ fn die_on_panic() {
 fn start_and_wait(
     config: &Arc<Config>,
     log: &Logger,
+    log_metrics: Arc<LogMetrics>,
 ) -> Result<ExitCode, Box<dyn std::error::Error>> {
     // Before anything else, so that a signal is never missed, and SIGHUP never ends the process.
     let mut signals = CaughtSignals::catch()?;
@@ -99,7 +107,12 @@ fn start_and_wait(
     let tls = config.tls.as_ref().map(read_tls).transpose()?;
     let keys = Arc::new(Reloadable::new(Keys::new(config.keys.clone())));
     let reload = Reload::new(config.clone(), keys.clone(), tls.clone(), log.clone());
-    let metrics = Arc::new(Metrics::new(config.clone(), lifecycle.clone(), &plan));
+    let metrics = Arc::new(Metrics::new(
+        config.clone(),
+        lifecycle.clone(),
+        &plan,
+        log_metrics,
+    ));
     let shared = Shared {
         metrics: metrics.clone(),
         config: config.clone(),

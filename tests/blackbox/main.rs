@@ -9,6 +9,7 @@ mod described;
 mod expect;
 mod http;
 mod load;
+mod log;
 mod metrics;
 mod mirror;
 mod recorder;

@@ -51,6 +51,12 @@ impl Page {
     }
 }
 
+/// One sample of the page as it is now.
+#[track_caller]
+pub fn sample(server: &Server, name: &str) -> f64 {
+    Page::of(server).get(name)
+}
+
 fn ask(server: &Server, method: &str, target: &str, headers: &[(&str, &str)]) -> Reply {
     let mut connection =
         Connection::open(server.metrics_address()).expect("the metrics port accepts");

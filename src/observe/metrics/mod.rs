@@ -118,7 +118,12 @@ const STALLED_SAMPLES: u64 = 5;
 
 impl Metrics {
     /// Of a server that begins to start.
-    pub fn new(config: Arc<Config>, lifecycle: Arc<Lifecycle>, plan: &Plan) -> Metrics {
+    pub fn new(
+        config: Arc<Config>,
+        lifecycle: Arc<Lifecycle>,
+        plan: &Plan,
+        log: Arc<LogMetrics>,
+    ) -> Metrics {
         let stores = Stores::new(config.metrics_stores_max);
         let executors = plan.executors.iter();
         let executors = executors.map(|plan| {
@@ -142,7 +147,7 @@ impl Metrics {
             },
             executors,
             stores,
-            log: Arc::default(),
+            log,
             is_journal_stalled: AtomicBool::new(false),
             config,
             lifecycle,
