@@ -75,7 +75,7 @@ impl KV for Fields {
                 Field::Bool(value) => value,
                 Field::None => &(),
             };
-            value.serialize(record, *key, serializer)?;
+            value.serialize(record, key, serializer)?;
         }
         Ok(())
     }
