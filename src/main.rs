@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Command::Check => cli::check(machine_checks()),
         Command::Journal(command) => cli::journal(&command),
         Command::Snapshot(command) => cli::snapshot(&command),
+        Command::Top(command) => cli::top(&command),
     }
 }
 

@@ -8,6 +8,7 @@ mod help;
 mod journal;
 mod progress;
 mod snapshot;
+mod top;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ pub use check::{CheckLine, check};
 pub use help::variables_help;
 pub use journal::{JournalCommand, journal};
 pub use snapshot::{SnapshotCommand, snapshot};
+pub use top::{TopCommand, top};
 
 /// What the process was asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,8 @@ pub enum Command {
     Journal(JournalCommand),
     /// Copy the state out or in.
     Snapshot(SnapshotCommand),
+    /// Look at a running server.
+    Top(TopCommand),
 }
 
 #[derive(Parser)]
@@ -71,6 +75,8 @@ enum Tool {
     /// Copy the state to a file or begin with the state of one; no server may run.
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
+    /// Show what a running server does, live, from its metrics port.
+    Top(TopCommand),
 }
 
 /// The command of this process's arguments. For `--help`, `--version` and arguments that make no sense it prints and exits.
@@ -136,6 +142,7 @@ impl Arguments {
             Some(Tool::Check) => Command::Check,
             Some(Tool::Journal(command)) => Command::Journal(command),
             Some(Tool::Snapshot(command)) => Command::Snapshot(command),
+            Some(Tool::Top(command)) => Command::Top(command),
         }
     }
 }

@@ -37,5 +37,6 @@ mod semantics;
 mod snapshots;
 mod tls;
 mod tools;
+mod top;
 mod topologies;
 mod updates;
