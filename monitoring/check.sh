@@ -63,14 +63,15 @@ wait_for() {
 
 echo "== server"
 port=$(free_port) metrics_port=$(free_port) prometheus_port=$(free_port)
-# Bounds are small where the load is to meet them: waiting polls, connections of an address, kept segments, budgets of a client.
+# Bounds are small where the load is to meet them: waiting polls, connections, kept segments, budgets, remembered updates, stores.
 # 127.0.0.1 is a proxy, so that the load can come from addresses of every type.
 env --chdir="$work" PORT="$port" METRICS_PORT="$metrics_port" BIND_ADDRESS=127.0.0.1 LOG_LEVEL=warn \
   INVENTORY_WORKER_COUNT=4 INVENTORY_ACCEPTOR_COUNT=2 TRUSTED_PROXIES=127.0.0.1 \
-  RATE_LIMIT_REQUESTS_PER_MINUTE=20000 RATE_LIMIT_ADMIN_REQUESTS_PER_MINUTE=300 \
+  RATE_LIMIT_REQUESTS_PER_MINUTE=6000 RATE_LIMIT_ADMIN_REQUESTS_PER_MINUTE=60 \
   MAX_CONNECTIONS=100 MAX_CONNECTIONS_PER_IP=16 MAX_WAITERS=16 MAX_EVENTS_IN_QUEUE=500 \
   HEADER_TIMEOUT=1s BODY_TIMEOUT=1s WRITE_TIMEOUT=1s IDLE_TIMEOUT=2s \
-  JOURNAL_SEGMENT_MIB=1 SNAPSHOT_JOURNAL_MIB=1 EVENTS_RETENTION=1s IDEMPOTENCY_CACHE_TTL=2s \
+  JOURNAL_SEGMENT_MIB=1 SNAPSHOT_JOURNAL_MIB=1 EVENTS_RETENTION=1s METRICS_MAX_STORES=8 \
+  IDEMPOTENCY_CACHE_TTL=2s IDEMPOTENCY_CACHE_CLEANUP_INTERVAL=1s IDEMPOTENCY_CACHE_MAX_ENTRIES=4096 \
   "$binary" 2>"$work/server.log" &
 started+=($!)
 wait_for "http://127.0.0.1:$port/health/ready"

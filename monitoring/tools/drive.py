@@ -16,8 +16,9 @@ import urllib.parse
 PRODUCTS = 200
 STORES = 12
 PAUSE_SECONDS = 0.02
-# At the beginning of each such time nobody changes anything for a second, so that polls wait for longer than a moment.
+# At the beginning of each such time nobody changes anything for a while, so that polls wait until their time ends.
 QUIET_EVERY_SECONDS = 8
+QUIET_SECONDS = 1.5
 
 
 def main():
@@ -43,7 +44,7 @@ class Load:
         return Client(self, address)
 
     def is_quiet(self):
-        return time.monotonic() % QUIET_EVERY_SECONDS < 1
+        return time.monotonic() % QUIET_EVERY_SECONDS < QUIET_SECONDS
 
     def play(self, player, number):
         client = self.client(address(number))
@@ -60,8 +61,8 @@ class Load:
 
 
 def address(number):
-    """Where client `number` seems to come from, through the trusted proxy 127.0.0.1: far away, near by, or the proxy itself."""
-    return [f"203.0.113.{number}", f"10.1.2.{number}", None][number % 3]
+    """Where client `number` seems to come from, through the trusted proxy 127.0.0.1: far away, near by, or the machine itself."""
+    return [f"203.0.113.{number}", f"10.1.2.{number}", f"127.1.2.{number}"][number % 3]
 
 
 class Client:
@@ -71,6 +72,7 @@ class Client:
         self.load, self.address = load, address
         self.connection = None
         self.offset = None
+        self.spent = set()
 
     def ask(self, method, path, body=None, key="demo", **headers):
         if self.connection is None:
@@ -90,6 +92,12 @@ class Client:
         if self.connection is not None:
             self.connection.close()
             self.connection = None
+
+    def end_of_feed(self):
+        status, content = self.ask("GET", "/v1/inventory/snapshot")
+        if status != 200:
+            raise ConnectionRefusedError(status)
+        return json.loads(content)["nextOffset"]
 
     def admin(self, method, path, body=None):
         return self.ask(method, "/v1/admin/" + path, body, key="admin-demo")
@@ -127,16 +135,19 @@ def store(client, number, turn):
 
 
 def batches(client, number, turn):
-    updates = [change(f"batch-{turn}-{item}") for item in range(random.choice([2, 20, 100]))]
-    client.ask("POST", "/v1/inventory/updates", {"storeId": "store-batches", "updates": updates})
+    """Small ones, and every few seconds some that together are more than the idempotency memory holds."""
+    sizes = [1000] * 6 if turn % 40 == 20 else [random.choice([2, 20, 100])]
+    for part, size in enumerate(sizes):
+        updates = [change(f"batch-{turn}-{part}-{item}") for item in range(size)]
+        client.ask("POST", "/v1/inventory/updates", {"storeId": "store-batches", "updates": updates})
     time.sleep(0.1)
 
 
 def follower(client, number, turn):
     """Follows the feed as a store does: from the snapshot on, then from offset to offset."""
     if client.offset is None:
-        client.offset = json.loads(client.ask("GET", "/v1/inventory/snapshot")[1])["nextOffset"]
-    status, content = client.ask("GET", f"/v1/inventory/events?offset={client.offset}&limit=1000&wait=2")
+        client.offset = client.end_of_feed()
+    status, content = client.ask("GET", f"/v1/inventory/events?offset={client.offset}&limit=1000&wait=1")
     client.offset = json.loads(content)["nextOffset"] if status == 200 else None
 
 
@@ -144,7 +155,7 @@ def late_poller(client, number, turn):
     """Old events, expired ones, and some that do not exist yet."""
     for offset in [0, 1 << 40]:
         client.ask("GET", f"/v1/inventory/events?offset={offset}&limit=10")
-    end = json.loads(client.ask("GET", "/v1/inventory/snapshot")[1])["nextOffset"]
+    end = client.end_of_feed()
     client.ask("GET", f"/v1/inventory/events?offset={max(0, end - 600)}&limit=10")
     time.sleep(0.2)
 
@@ -157,7 +168,8 @@ def reader(client, number, turn):
 
 
 def administrator(client, number, turn):
-    """The whole life of a product."""
+    """The whole life of a product, asked for from ever new addresses, since the budget of each is small."""
+    client.address = f"10.9.{turn >> 8 & 255}.{turn & 255}"
     extra = PRODUCTS + turn % 50
     client.create([extra])
     client.create([extra])
@@ -184,23 +196,32 @@ def nuisance(client, number, turn):
 
 
 def greedy(client, number, turn):
-    """Spends its budgets: the small one of the admin endpoints, and every fifteen seconds the large one, in one breath."""
-    client.address = ["198.51.100.7", "192.168.7.7", "127.0.0.1"][turn % 3]
+    """Spends its budgets from three addresses: the small one of the admin endpoints, and once a minute the large one, in one breath."""
+    client.address = ["198.51.100.7", "192.168.7.7", "127.7.7.7"][turn % 3]
     client.admin("GET", "rate-limit/status")
-    if turn % 450 == 0:
-        with quiet_socket(client) as hasty:
-            asked = 7000
-            threading.Thread(target=send_if_open, args=(hasty, head("GET", "/v1/inventory/x", f"X-Forwarded-For: {client.address}\r\n") * asked)).start()
-            while asked > 0 and (read := hasty.recv(1 << 16)):
-                asked -= read.count(b"HTTP/1.1 ")
+    occasion = (client.address, time.monotonic() // 60)
+    if turn % 20 == 10 and occasion not in client.spent and spend_budget(client):
+        client.spent.add(occasion)
+
+
+def spend_budget(client):
+    """Whether it came to a refusal; the connection itself may be refused before that."""
+    asked, text = 7000, head("GET", "/v1/inventory/x", f"X-Forwarded-For: {client.address}\r\n")
+    with quiet_socket(client) as hasty:
+        threading.Thread(target=send_if_open, args=(hasty, text * asked)).start()
+        while asked > 0 and (read := hasty.recv(1 << 16)):
+            asked -= read.count(b"HTTP/1.1 ")
+            if b"HTTP/1.1 429" in read:
+                return True
+    return False
 
 
 def crowd(client, number, turn):
-    """In a quiet second: more waiting polls, and more connections, than there are places for. The polls leave before their answers."""
+    """In a quiet moment: more waiting polls, and more connections, than there are places for. The polls leave before their answers."""
     if not client.load.is_quiet():
         return
     time.sleep(0.2)
-    end = json.loads(client.ask("GET", "/v1/inventory/snapshot")[1])["nextOffset"]
+    end = client.end_of_feed()
     client.leave()
     # From another loopback address, which is no proxy, so that the bound on connections of one address is met too.
     polls = [quiet_socket(client, "127.0.0.2") for _ in range(20)]
