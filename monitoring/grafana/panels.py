@@ -186,7 +186,10 @@ JOURNAL = Row("Sequencer and journal", [
         Panel(
             "Changes per group commit", "short",
             "One sync makes a whole group durable. Groups grow with the load and with the time of a sync; 1 is an idle server.",
-            quantiles("inventory_commit_group_events"),
+            [
+                Query(f"{per_second('inventory_commit_group_events_sum')} / {per_second('inventory_commit_group_events_count')}", "{{instance}} mean"),
+                Query(quantile("0.99", "inventory_commit_group_events", by="instance"), "{{instance}} p99"),
+            ],
         ),
         Panel(
             "Time of a commit", "s",
@@ -271,7 +274,7 @@ LIMITS = Row("Limits and clients", [[
         ],
     ),
     Panel(
-        "Connections opened, refused, timed out", "ops",
+        "Connections opened and refused", "ops",
         "Many opened for few requests are clients without keep-alive. Refused: a bound on connections. Timed out: by which deadline. "
         "Alert: InventoryConnectionsRefused.",
         [
@@ -303,7 +306,7 @@ PROCESS = Row("Process", [[
     ),
     Panel(
         "Open files and threads", "short",
-        "Files are connections, the journal and rings. Threads stay as many as they are after the start. "
+        "Files are connections, the journal and rings. Threads do not grow with the load. "
         "Alert: InventoryOpenFilesNearlyFull above 80 % of what the process may open.",
         [
             Query(of("process_open_fds", 'job="central-inventory"'), "{{instance}} open files"),

@@ -4,7 +4,6 @@ import html
 import math
 import time
 
-HEIGHT = 262
 PLOT_HEIGHT = 150
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 52, 6, 8, 16
 COLORS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22", "#7f7f7f", "#003f5c", "#ffa600", "#58508d", "#00a676"]
@@ -21,7 +20,7 @@ def panel(panel, lines, width, begin, end):
     else:
         content = curves(panel, lines, unit, Frame(width, begin, end))
     head = f"<div class=title><span class=unit>{html.escape(UNITS[unit])}</span>{html.escape(panel['title'])}</div>"
-    return f'<div class=panel style="width:{width}px;height:{HEIGHT}px">{head}{content}</div>'
+    return f'<div class=panel style="width:{width}px">{head}{content}</div>'
 
 
 class Frame:
@@ -41,9 +40,10 @@ class Frame:
         return f'<svg width="{self.width}" height="{PLOT_HEIGHT}">{content}</svg>'
 
     def times(self):
-        for number in range(5):
-            at = self.begin + (self.end - self.begin) * number / 4
-            anchor = ["start", "middle", "middle", "middle", "end"][number]
+        parts = 4 if self.width > 420 else 2
+        for number in range(parts + 1):
+            at = self.begin + (self.end - self.begin) * number / parts
+            anchor = {0: "start", parts: "end"}.get(number, "middle")
             text = time.strftime("%H:%M:%S", time.gmtime(at))
             yield f'<text x="{self.x(at):.0f}" y="{PLOT_HEIGHT - 3}" text-anchor="{anchor}">{text}</text>'
 
@@ -58,7 +58,7 @@ def curves(panel, lines, unit, frame):
     stacked = defaults["custom"]["stacking"]["mode"] == "normal"
     shapes = stack(lines) if stacked else [(name, points, None) for name, points in lines]
     finite = [value for _, points, _ in shapes for _, value in points if math.isfinite(value)]
-    top = round_up(defaults.get("max") or max(finite, default=0) * 1.05 or 1, unit)
+    top = defaults.get("max") or round_up(max(finite, default=0) * 1.05 or 1, unit)
     parts = [frame.level(number / 4, readable(top * number / 4, unit)) for number in range(5)]
     parts += frame.times()
     for index, (_, points, below) in enumerate(shapes):
@@ -110,6 +110,8 @@ def heatmap(lines, frame):
     parts = list(frame.times())
     for row, (bound, counts) in enumerate(cells):
         name = "more" if math.isinf(bound) else "to " + readable(bound, "s")
+        if row % (1 + len(cells) // 10):
+            name = ""
         parts.append(f'<text x="{MARGIN_LEFT - 5}" y="{frame.y((row + 0.5) / len(cells)) + 3:.1f}" text-anchor="end">{name}</text>')
         width = (frame.right - MARGIN_LEFT) / max(1, len(counts)) + 0.5
         for at, count in counts.items():
@@ -137,6 +139,9 @@ def round_up(value, unit):
     """The next number that divides well by four."""
     if unit == "percentunit" and 0.5 < value <= 1.05:
         return 1.0
+    if unit in ("bytes", "Bps"):
+        unit_bytes = 1024 ** int(math.log(max(value, 1), 1024))
+        return round_up(value / unit_bytes, "short") * unit_bytes
     power = 10 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10) if step * power >= value)
 

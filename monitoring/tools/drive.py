@@ -136,7 +136,7 @@ def store(client, number, turn):
 
 def batches(client, number, turn):
     """Small ones, and every few seconds some that together are more than the idempotency memory holds."""
-    sizes = [1000] * 6 if turn % 40 == 20 else [random.choice([2, 20, 100])]
+    sizes = [1000] * 6 if turn % 120 == 20 else [random.choice([2, 20, 100])]
     for part, size in enumerate(sizes):
         updates = [change(f"batch-{turn}-{part}-{item}") for item in range(size)]
         client.ask("POST", "/v1/inventory/updates", {"storeId": "store-batches", "updates": updates})
@@ -165,6 +165,7 @@ def reader(client, number, turn):
     client.ask("GET", "/v1/inventory?limit=50")
     client.ask("GET", "/v1/inventory/" + product(1), **{"If-None-Match": "*"})
     client.ask("GET", "/v1/inventory/no-such-thing")
+    time.sleep(0.08)
 
 
 def administrator(client, number, turn):
