@@ -29,7 +29,8 @@ if command -v promtool >/dev/null && command -v prometheus >/dev/null; then
   tools=$(dirname "$(command -v promtool)")
 elif [ ! -x "$tools/promtool" ]; then
   mkdir -p "$target/prometheus"
-  (cd "$work" && { apt-get download -q prometheus 2>/dev/null || { apt-get update -q && apt-get download -q prometheus; }; })
+  download=(apt-get download -q -o APT::Sandbox::User=root prometheus)
+  (cd "$work" && { "${download[@]}" 2>/dev/null || { apt-get update -q && "${download[@]}"; }; })
   dpkg --extract "$work"/prometheus_*.deb "$target/prometheus"
 fi
 promtool=$tools/promtool
@@ -50,7 +51,12 @@ fi
 binary=$(realpath "$binary")
 if [ -n "${SHORT:-}" ]; then load=${LOAD:-25} interval=1s; else load=${LOAD:-120} interval=5s; fi
 
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+# Three at once, so that they differ.
+read -r port metrics_port prometheus_port < <(python3 -c '
+import socket
+sockets = [socket.socket() for _ in range(3)]
+for one in sockets: one.bind(("127.0.0.1", 0))
+print(*[one.getsockname()[1] for one in sockets])')
 wait_for() {
   for _ in $(seq 300); do
     if python3 -c "import sys, urllib.request; urllib.request.urlopen(sys.argv[1])" "$1" 2>/dev/null; then return; fi
@@ -62,7 +68,6 @@ wait_for() {
 }
 
 echo "== server"
-port=$(free_port) metrics_port=$(free_port) prometheus_port=$(free_port)
 # Bounds are small where the load is to meet them: waiting polls, connections, kept segments, budgets, remembered updates, stores.
 # 127.0.0.1 is a proxy, so that the load can come from addresses of every type.
 env --chdir="$work" PORT="$port" METRICS_PORT="$metrics_port" BIND_ADDRESS=127.0.0.1 LOG_LEVEL=warn \
@@ -86,10 +91,10 @@ wait_for "http://127.0.0.1:$prometheus_port/-/ready"
 
 echo "== $load s of load"
 begin=$(date +%s)
-python3 monitoring/tools/drive.py "http://127.0.0.1:$port" "$load"
+timeout $((load + 60)) python3 monitoring/tools/drive.py "http://127.0.0.1:$port" "$load"
 
 echo "== what Prometheus saw"
-python3 monitoring/tools/check_live.py "http://127.0.0.1:$prometheus_port" "http://127.0.0.1:$metrics_port/metrics" "$promtool"
+timeout 120 python3 monitoring/tools/check_live.py "http://127.0.0.1:$prometheus_port" "http://127.0.0.1:$metrics_port/metrics" "$promtool"
 if [ -n "${PICTURE:-}" ]; then
   python3 monitoring/tools/render.py "http://127.0.0.1:$prometheus_port" "$begin" "$PICTURE"
 fi

@@ -98,7 +98,7 @@ def legend(lines, unit):
 
 
 def heatmap(lines, frame):
-    """Rows are the buckets between one bound and the next, as dark as many observations they got."""
+    """Rows are the buckets, named by their upper bounds, as dark as many observations they got."""
     bounds = sorted((float(name), dict(points)) for name, points in lines)
     cells, before = [], {}
     for bound, counts in bounds:
@@ -109,7 +109,7 @@ def heatmap(lines, frame):
     most = max((count for _, counts in cells for count in counts.values()), default=1) or 1
     parts = list(frame.times())
     for row, (bound, counts) in enumerate(cells):
-        name = "more" if math.isinf(bound) else "to " + readable(bound, "s")
+        name = "more" if math.isinf(bound) else readable(bound, "s")
         if row % (1 + len(cells) // 10):
             name = ""
         parts.append(f'<text x="{MARGIN_LEFT - 5}" y="{frame.y((row + 0.5) / len(cells)) + 3:.1f}" text-anchor="end">{name}</text>')

@@ -55,6 +55,9 @@ def main():
         # A picture is as large as the window: the page says first how high it is.
         height = re.search(r"<title>(\d+)", browse(100, "--dump-dom"))[1]
         browse(height, f"--screenshot={target.resolve()}")
+    # A palette makes it a third as large.
+    if shutil.which("pngquant"):
+        subprocess.run(["pngquant", "--force", "--output", target, "256", target], check=True)
     print(f"{target}: {target.stat().st_size} bytes")
 
 
