@@ -187,7 +187,10 @@ JOURNAL = Row("Sequencer and journal", [
             "Changes per group commit", "short",
             "One sync makes a whole group durable. Groups grow with the load and with the time of a sync; 1 is an idle server.",
             [
-                Query(f"{per_second('inventory_commit_group_events_sum')} / {per_second('inventory_commit_group_events_count')}", "{{instance}} mean"),
+                Query(
+                    f"{per_second('inventory_commit_group_events_sum')} / {per_second('inventory_commit_group_events_count')}",
+                    "{{instance}} mean",
+                ),
                 Query(quantile("0.99", "inventory_commit_group_events", by="instance"), "{{instance}} p99"),
             ],
         ),

@@ -6,8 +6,17 @@ import time
 
 PLOT_HEIGHT = 150
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 52, 6, 8, 16
-COLORS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22", "#7f7f7f", "#003f5c", "#ffa600", "#58508d", "#00a676"]
-UNITS = {"reqps": "requests/s", "ops": "a second", "s": "time", "percentunit": "share", "short": "number", "Bps": "bytes/s", "bytes": "bytes", "none": "state"}
+COLORS = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22", "#7f7f7f", "#003f5c", "#ffa600"]
+UNITS = {
+    "reqps": "requests/s",
+    "ops": "a second",
+    "s": "time",
+    "percentunit": "share",
+    "short": "number",
+    "Bps": "bytes/s",
+    "bytes": "bytes",
+    "none": "state",
+}
 
 
 def panel(panel, lines, width, begin, end):
@@ -119,7 +128,8 @@ def heatmap(lines, frame):
                 top = frame.y((row + 1) / len(cells))
                 height = frame.y(row / len(cells)) - top
                 shade = 0.06 + 0.94 * math.sqrt(count / most)
-                parts.append(f'<rect x="{frame.x(at):.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" fill="#08519c" fill-opacity="{shade:.2f}"/>')
+                place = f'x="{frame.x(at):.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}"'
+                parts.append(f'<rect {place} fill="#08519c" fill-opacity="{shade:.2f}"/>')
     return frame.svg("".join(parts)) + f"<div class=legend><span>darkest: <b>{readable(most, 'ops')}</b> updates a second took that long</span></div>"
 
 

@@ -43,6 +43,7 @@ def main():
         *without_data(prometheus, asked),
         *without_series(prometheus, asked + alerts),
         *not_exported(asked + alerts, exported),
+        *without_labels(prometheus),
         *undocumented(exported),
         *unmoved(text, exported),
         *lint(promtool, text),
@@ -66,21 +67,26 @@ class Prometheus:
     def values(self, expr):
         return [float(series["value"][1]) for series in self.get("query", query=expr)["result"]]
 
+    def labels(self, expr):
+        """The labels that the series of `expr` have, all together."""
+        return {label for series in self.get("query", query=expr)["result"] for label in series["metric"]}
+
     def rules(self, kind):
         """What each rule of that kind asks for, under its name."""
-        for group in self.get("rules")["groups"]:
-            for rule in group["rules"]:
-                if rule["type"] == kind:
-                    yield rule["name"], rule["query"]
+        for rule in self.whole_rules():
+            if rule["type"] == kind:
+                yield rule["name"], rule["query"]
+
+    def whole_rules(self):
+        return [rule for group in self.get("rules")["groups"] for rule in group["rules"]]
 
     def firing(self):
         return sorted({alert["labels"]["alertname"] for alert in self.get("alerts")["alerts"] if alert["state"] == "firing"})
 
     def complaints(self):
-        for group in self.get("rules")["groups"]:
-            for rule in group["rules"]:
-                if rule["health"] != "ok":
-                    yield f"rule {rule['name']} is {rule['health']}: {rule.get('lastError')}"
+        for rule in self.whole_rules():
+            if rule["health"] != "ok":
+                yield f"rule {rule['name']} is {rule['health']}: {rule.get('lastError')}"
         for target in self.get("targets")["activeTargets"]:
             if target["health"] != "up":
                 yield f"the target is {target['health']}: {target['lastError']}"
@@ -92,9 +98,14 @@ def fetch(url, accept="text/plain"):
 
 
 def of_panels():
+    return [(name, expr) for name, expr, _ in legends()]
+
+
+def legends():
+    """Each query of a panel with its legend, under the panel's title."""
     for _, panel in promql.panels(promql.dashboard()):
         for target in panel["targets"]:
-            yield f"panel {panel['title']!r}", promql.with_values(target["expr"], "15s")
+            yield f"panel {panel['title']!r}", promql.with_values(target["expr"], "15s"), target["legendFormat"]
 
 
 def without_data(prometheus, asked):
@@ -108,6 +119,19 @@ def without_series(prometheus, asked):
     for selector in sorted({selector for _, expr in asked for selector in promql.selectors(expr)}):
         if not prometheus.values(selector):
             yield f"no series: {selector}"
+
+
+def without_labels(prometheus):
+    """What legends and the texts of alerts fill in exists."""
+    for name, expr, legend in legends():
+        for label in re.findall(r"{{(\w+)}}", legend):
+            if label not in prometheus.labels(expr):
+                yield f"{name} has no label {label}: {expr}"
+    for rule in prometheus.whole_rules():
+        there = set().union(*map(prometheus.labels, promql.selectors(rule["query"])))
+        for label in re.findall(r"\$labels\.(\w+)", json.dumps(rule.get("annotations", {}))):
+            if label not in there:
+                yield f"the text of {rule['name']} asks for the label {label}, which no series has"
 
 
 def not_exported(asked, exported):

@@ -87,7 +87,8 @@ def draw(document, span):
         parts.append(drawn_panel(panel, span))
         last_row, last_line = row, line
     shown = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(span.begin))} to {time.strftime('%H:%M:%S', time.gmtime(span.end))} UTC"
-    title = f"<h1>{html.escape(document['title'])}</h1><p>{shown}. The dashboard's own queries, answered by Prometheus and drawn by monitoring/tools/render.py.</p>"
+    how = "The dashboard's own queries, answered by Prometheus and drawn by monitoring/tools/render.py."
+    title = f"<h1>{html.escape(document['title'])}</h1><p>{shown}. {how}</p>"
     return f"<!doctype html><meta charset=utf-8><style>{STYLE}</style><body>{title}{''.join(parts)}</div>{TELL_HEIGHT}"
 
 
