@@ -26,7 +26,7 @@ def main():
     load = Load(base.hostname, base.port, time.monotonic() + seconds)
     load.client(None).create(range(PRODUCTS))
     players = [store] * STORES + [follower] * 8 + [reader] * 2
-    players += [batches, administrator, nuisance, greedy, late_poller, crowd, half_sender, never_reader]
+    players += [batches, administrator, nuisance, greedy, hasty, late_poller, crowd, half_sender, never_reader]
     threads = [threading.Thread(target=load.play, args=(player, number)) for number, player in enumerate(players)]
     for thread in threads:
         thread.start()
@@ -197,20 +197,25 @@ def nuisance(client, number, turn):
 
 
 def greedy(client, number, turn):
-    """Spends its budgets from three addresses: the small one of the admin endpoints, and once a minute the large one, in one breath."""
+    """Spends its budget of the admin endpoints, from an address of each type."""
     client.address = ["198.51.100.7", "192.168.7.7", "127.7.7.7"][turn % 3]
     client.admin("GET", "rate-limit/status")
+
+
+def hasty(client, number, turn):
+    """Spends its large budget in one breath, once a minute, from an address of each type."""
+    client.address = ["198.51.100.8", "192.168.7.8", "127.7.7.8"][turn % 3]
     occasion = (client.address, time.monotonic() // 60)
-    if turn % 20 == 10 and occasion not in client.spent and spend_budget(client):
+    if occasion not in client.spent and spend_budget(client):
         client.spent.add(occasion)
 
 
 def spend_budget(client):
     """Whether it came to a refusal; the connection itself may be refused before that."""
     asked, text = 7000, head("GET", "/v1/inventory/x", f"X-Forwarded-For: {client.address}\r\n")
-    with quiet_socket(client) as hasty:
-        threading.Thread(target=send_if_open, args=(hasty, text * asked)).start()
-        while asked > 0 and (read := hasty.recv(1 << 16)):
+    with quiet_socket(client) as connection:
+        threading.Thread(target=send_if_open, args=(connection, text * asked)).start()
+        while asked > 0 and (read := connection.recv(1 << 16)):
             asked -= read.count(b"HTTP/1.1 ")
             if b"HTTP/1.1 429" in read:
                 return True
