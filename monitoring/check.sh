@@ -68,9 +68,10 @@ wait_for() {
 }
 
 echo "== server"
-# Bounds are small where the load is to meet them: waiting polls, connections, kept segments, budgets, remembered updates, stores.
+# Bounds are small where the load is to meet them: waiting polls, connections, kept segments, budgets, remembered updates, stores,
+# lines of the log.
 # 127.0.0.1 is a proxy, so that the load can come from addresses of every type.
-env --chdir="$work" PORT="$port" METRICS_PORT="$metrics_port" BIND_ADDRESS=127.0.0.1 LOG_LEVEL=warn \
+env --chdir="$work" PORT="$port" METRICS_PORT="$metrics_port" BIND_ADDRESS=127.0.0.1 LOG_REQUESTS_PER_SECOND=1 \
   INVENTORY_WORKER_COUNT=4 INVENTORY_ACCEPTOR_COUNT=2 TRUSTED_PROXIES=127.0.0.1 \
   RATE_LIMIT_REQUESTS_PER_MINUTE=6000 RATE_LIMIT_ADMIN_REQUESTS_PER_MINUTE=20 \
   MAX_CONNECTIONS=100 MAX_CONNECTIONS_PER_IP=16 MAX_WAITERS=16 MAX_EVENTS_IN_QUEUE=500 \

@@ -22,9 +22,6 @@ UNMOVED = {
     ("inventory_feed_polls_total", "unreadable"): "needs a damaged journal",
     ("inventory_rate_limit_clients_forgotten_total", ""): "needs more addresses than RATE_LIMIT_MAX_CLIENTS",
     ("inventory_log_lines_dropped_total", ""): "needs a reader of the log that is too slow",
-} | {
-    ("inventory_log_requests_suppressed_total", kind): "needs more requests than LOG_REQUESTS_PER_SECOND"
-    for kind in ["success", "refusal", "failure"]
 }
 # Complaints of `promtool check metrics` about names that are given.
 GIVEN_NAMES = {
