@@ -200,7 +200,7 @@ pub async fn run(wiring: Wiring) {
         executor::sleep(HEARTBEAT).await;
         acceptor.beat();
     }
-    acceptor.requests_log.tell_suppressed();
+    acceptor.requests_log.tell_suppressed(acceptor.now_ms());
     acceptor.lifecycle.acceptor_done();
 }
 

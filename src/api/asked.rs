@@ -16,6 +16,11 @@ use crate::acceptor::client_address::client_address;
 use crate::observe::log::requests::{Class, Line, Told, trace_id};
 use crate::observe::metrics::traffic::{Answered, ClientKind, Endpoint};
 
+/// The most bytes of a path that its line shows; every path that leads somewhere is shorter.
+const PATH_BYTES_MAX: usize = 512;
+/// The most bytes of a method that its line shows.
+const METHOD_BYTES_MAX: usize = 32;
+
 /// Counts as being answered until it is dropped, also where its client went away meanwhile.
 pub struct Asked<'a> {
     acceptor: &'a Acceptor,
@@ -91,8 +96,8 @@ impl<'a> Asked<'a> {
             took,
             request_id,
             client: self.client,
-            method: self.head.method.as_str(),
-            path: self.head.uri.path(),
+            method: cut(self.head.method.as_str(), METHOD_BYTES_MAX),
+            path: cut(self.head.uri.path(), PATH_BYTES_MAX),
             status: status.as_u16(),
             code: self.problem.map(Code::as_str),
             trace_id: self.trace_id(),
@@ -107,8 +112,9 @@ impl<'a> Asked<'a> {
             (Class::Success, Endpoint::Description | Endpoint::Docs) => Level::Debug,
             (Class::Success | Class::Refusal, _) => Level::Info,
             (Class::Failure, _) => match self.problem {
-                Some(Code::StorageFailed) => Level::Error,
-                _ => Level::Warning,
+                // It passes by itself.
+                Some(Code::Overloaded | Code::Recovering | Code::Draining) => Level::Warning,
+                _ => Level::Error,
             },
         };
         (level, class)
@@ -126,14 +132,30 @@ fn message(class: Class, told: Option<&Told>) -> &'static str {
         (Class::Success, Some(Told::Single { .. })) => "Inventory update processed successfully",
         (Class::Success, Some(Told::Batch { .. })) => "Inventory updates processed",
         (Class::Success, None) => "Request served",
-        (Class::Refusal, Some(Told::Single { .. })) => "Inventory update refused",
         (Class::Refusal, _) => "Request refused",
         (Class::Failure, _) => "Request failed",
     }
 }
 
+/// The beginning of `text`: a head that is refused for its size must not fill the log.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
 impl Drop for Asked<'_> {
     fn drop(&mut self) {
         self.acceptor.metrics.in_flight.decrement();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!("/ab", cut("/ab", 4));
+        assert_eq!("/a", cut("/a\u{e4}", 3));
+        assert_eq!("", cut("", 0));
     }
 }

@@ -13,7 +13,7 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use slog::{Logger, warn};
+use slog::{Logger, debug, warn};
 
 use super::metrics::{Metrics, Wired, text};
 use crate::api::{ResponseBody, preferred};
@@ -112,6 +112,8 @@ async fn serve(port: Rc<Port>, stream: Stream) {
     let service = service_fn(|request| {
         open.asked_at.set(port.uptime.elapsed());
         let response = port.answer(&request);
+        debug!(port.log, "Request served"; "method" => request.method().as_str(), "path" => request.uri().path(),
+            "status" => response.status().as_u16());
         async move { Ok::<_, Infallible>(response) }
     });
     let connection = http1::Builder::new()

@@ -88,8 +88,9 @@ fn refusals_say_what_was_wrong() {
     check(
         &line_of(&server, "stale"),
         &[
-            ("msg", "Inventory update refused".into()),
-            ("error_type", "version_conflict".into()),
+            ("msg", "Request refused".into()),
+            ("code", "version_conflict".into()),
+            ("product_id", "item".into()),
             ("new_version", 1.into()),
             ("status", 409.into()),
         ],
@@ -257,6 +258,50 @@ fn more_requests_than_may_have_a_line_are_counted_and_told_in_one() {
         r#"inventory_log_requests_suppressed_total{class="success"}"#,
     );
     assert_eq!(summed as f64, counted);
+}
+
+#[test]
+fn between_two_sums_stand_exactly_as_many_lines_as_are_allowed() {
+    let server = Builder::new()
+        .acceptors(1)
+        .env("LOG_REQUESTS_PER_SECOND", 5)
+        .start();
+    let mut client = server.client();
+    let is_sum = |line: &Map<String, Value>| line.contains_key("seconds");
+    let windows = eventually("there are four sums", || {
+        for _ in 0..20 {
+            client.get("/v1/inventory/PROD-001").expect(200);
+        }
+        let lines = lines(&server);
+        let windows: Vec<Vec<_>> = lines.split(is_sum).map(<[_]>::to_vec).collect();
+        (windows.len() > 4).then_some(windows)
+    });
+    for window in &windows[1..windows.len() - 1] {
+        let served = window.iter().filter(|line| line["msg"] == "Request served");
+        assert_eq!(5, served.count(), "{window:?}");
+    }
+}
+
+#[test]
+fn a_long_path_does_not_fill_the_log() {
+    let server = Server::start();
+    let path = format!("/{}", "x".repeat(40_000));
+    let long = Request::new("GET", &path).header("X-Request-ID", "long");
+    server.client().send(&long).expect(431);
+    let line = line_of(&server, "long");
+    assert_eq!(path[..512], line["path"]);
+    check(&line, &[("code", "headers_too_large".into())]);
+}
+
+#[test]
+fn the_metrics_port_has_lines_when_everything_is_logged() {
+    let server = Builder::new().env("LOG_LEVEL", "debug").start();
+    let labels = r#"inventory_log_requests_suppressed_total{class="success"}"#;
+    crate::metrics::sample(&server, labels);
+    eventually("the scrape is logged", || {
+        let mut lines = lines(&server).into_iter();
+        lines.find(|line| line.get("path") == Some(&Value::from("/metrics")))
+    });
 }
 
 #[test]

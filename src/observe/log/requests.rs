@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slog::{KV, Level, Logger, Record, Serializer, info};
+use slog::{KV, Level, Logger, Record, Serializer};
 
 use crate::config::LogLevel;
 use crate::observe::metrics::LogMetrics;
@@ -60,7 +60,7 @@ pub struct Line<'a> {
     pub path: &'a str,
     /// The status of the answer.
     pub status: u16,
-    /// The code of the problem.
+    /// The code of the problem; of a refused update its `errorType`.
     pub code: Option<&'static str>,
     /// Of a valid `traceparent`.
     pub trace_id: Option<&'a str>,
@@ -168,13 +168,13 @@ impl RequestLog {
         if passed_ms < SECOND_MS {
             return;
         }
-        self.since_ms.set(now_ms);
         self.written.iter().for_each(|written| written.set(0));
-        self.tell_suppressed();
+        self.tell_suppressed(now_ms);
     }
 
-    /// Tells what was only counted, if anything was.
-    pub fn tell_suppressed(&self) {
+    /// Tells what was only counted up to `now_ms`, if anything was.
+    pub fn tell_suppressed(&self, now_ms: u64) {
+        let passed_ms = now_ms.saturating_sub(self.since_ms.replace(now_ms));
         let [success, refusal, failure] = self.suppressed.each_ref().map(Cell::take);
         if success + refusal + failure == 0 {
             return;
@@ -182,8 +182,19 @@ impl RequestLog {
         for (class, count) in [success, refusal, failure].into_iter().enumerate() {
             self.metrics.suppress(class, count);
         }
-        info!(self.log, "More requests than LOG_REQUESTS_PER_SECOND: these have no line";
-            "success" => success, "refusal" => refusal, "failure" => failure);
+        macro_rules! tell {
+            ($at:ident) => {
+                slog::$at!(self.log, "More requests than LOG_REQUESTS_PER_SECOND: only counted here";
+                    "success" => success, "refusal" => refusal, "failure" => failure,
+                    "seconds" => passed_ms as f64 / 1e3)
+            };
+        }
+        // Never below the level: what was counted would have had a line.
+        match (failure, self.level) {
+            (0, _) => tell!(info),
+            (_, LogLevel::Error) => tell!(error),
+            _ => tell!(warn),
+        }
     }
 }
 
@@ -193,7 +204,8 @@ impl KV for Line<'_> {
         if let Some(trace_id) = self.trace_id {
             out.emit_str("trace_id", trace_id)?;
         }
-        if let Some(code) = self.code {
+        let of_update = self.update.and_then(Told::error_type);
+        if let Some(code) = self.code.or(of_update) {
             out.emit_str("code", code)?;
         }
         out.emit_u16("status", self.status)?;
@@ -210,6 +222,13 @@ impl KV for Line<'_> {
 }
 
 impl Told {
+    fn error_type(&self) -> Option<&'static str> {
+        match self {
+            Told::Single { error_type, .. } => *error_type,
+            Told::Batch { .. } => None,
+        }
+    }
+
     fn serialize(&self, out: &mut dyn Serializer) -> slog::Result {
         match self {
             Told::Single {
@@ -218,14 +237,11 @@ impl Told {
                 delta,
                 idempotency_key,
                 standing,
-                error_type,
+                error_type: _,
                 replayed,
             } => {
                 if *replayed {
                     out.emit_bool("replayed", true)?;
-                }
-                if let Some(error_type) = error_type {
-                    out.emit_str("error_type", error_type)?;
                 }
                 out.emit_str("store_id", store_id)?;
                 out.emit_str("idempotency_key", idempotency_key)?;
@@ -315,7 +331,7 @@ mod tests {
         assert_eq!(0, write(Class::Success, 1));
         log.beat(6_000);
         assert_eq!(2, write(Class::Success, 3));
-        log.tell_suppressed();
+        log.tell_suppressed(6_000);
         let load =
             |class: usize| log.metrics.suppressed[class].load(std::sync::atomic::Ordering::Relaxed);
         assert_eq!([5, 0, 1], [load(0), load(1), load(2)]);
@@ -329,6 +345,74 @@ mod tests {
         }
         assert_eq!(0, log.suppressed[0].get());
         assert!(log.would_write(Level::Warning, Class::Failure));
+    }
+
+    /// Keeps the level and the fields of what is logged.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<std::sync::Mutex<Vec<(Level, String)>>>);
+
+    impl slog::Drain for Kept {
+        type Ok = ();
+        type Err = slog::Never;
+
+        fn log(&self, record: &Record<'_>, _: &slog::OwnedKVList) -> Result<(), slog::Never> {
+            let mut fields = crate::observe::log::fields::Fields::default();
+            record.kv().serialize(record, &mut fields).unwrap();
+            let fields = fields
+                .0
+                .iter()
+                .rev()
+                .map(|(key, value)| format!("{key}={value}"));
+            let fields: Vec<String> = fields.collect();
+            self.0
+                .lock()
+                .unwrap()
+                .push((record.level(), fields.join(" ")));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_was_counted_is_told_at_a_level_that_is_logged() {
+        let check = |of_log, of_line, class, expected: &[(Level, &str)]| {
+            let kept = Kept::default();
+            let log = Logger::root(slog::Drain::fuse(kept.clone()), o!());
+            let log = RequestLog::new(log, of_log, 0, Arc::default());
+            log.beat(5_000);
+            log.write(of_line, class, || panic!("there is no budget"));
+            log.beat(6_500);
+            let kept = kept.0.lock().unwrap();
+            let told: Vec<_> = kept.iter().map(|(level, text)| (*level, &**text)).collect();
+            assert_eq!(expected, told, "{of_log:?}");
+        };
+        let success = "success=1 refusal=0 failure=0 seconds=1.5";
+        let failure = "success=0 refusal=0 failure=1 seconds=1.5";
+        check(
+            LogLevel::Info,
+            Level::Info,
+            Class::Success,
+            &[(Level::Info, success)],
+        );
+        check(
+            LogLevel::Info,
+            Level::Error,
+            Class::Failure,
+            &[(Level::Warning, failure)],
+        );
+        check(
+            LogLevel::Warn,
+            Level::Error,
+            Class::Failure,
+            &[(Level::Warning, failure)],
+        );
+        check(
+            LogLevel::Error,
+            Level::Error,
+            Class::Failure,
+            &[(Level::Error, failure)],
+        );
+        check(LogLevel::Error, Level::Warning, Class::Failure, &[]);
+        check(LogLevel::Warn, Level::Info, Class::Success, &[]);
     }
 
     #[test]
