@@ -6,6 +6,7 @@ mod cidr;
 mod cors;
 mod errors;
 mod keys;
+mod otlp;
 mod parse;
 mod reader;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use cidr::Cidr;
 pub use cors::CorsOrigins;
 pub use errors::{ConfigError, ConfigErrors};
 pub use keys::{Key, KeyLists, KeySources};
+pub use otlp::Otlp;
 pub use values::{
     Environment, JournalSync, LogFormat, LogLevel, RateLimit, RateLimitKind, TlsPaths,
 };
@@ -110,6 +112,8 @@ pub struct Config {
     pub cors_allowed_origins: Option<CorsOrigins>,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Cidr>,
+    /// Where metrics are sent, if anywhere.
+    pub otlp: Option<Otlp>,
 }
 
 impl Config {
@@ -169,6 +173,7 @@ fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError
         lane_spin: r.read_optional("LANE_SPIN_US", microseconds),
         cors_allowed_origins: r.read_optional("CORS_ALLOWED_ORIGINS", CorsOrigins::parse),
         trusted_proxies: r.read_optional("TRUSTED_PROXIES", list).unwrap_or_default(),
+        otlp: otlp::read(r),
     };
     refuse_equal_ports(r, &config);
     refuse_equal_paths(r, &config);

@@ -29,6 +29,11 @@ pub(super) fn microseconds(variable: &Variable, text: &str) -> Result<Duration, 
     whole(variable, text).map(Duration::from_micros)
 }
 
+/// A whole number of milliseconds within the bounds of the table.
+pub(super) fn milliseconds(variable: &Variable, text: &str) -> Result<Duration, String> {
+    whole(variable, text).map(Duration::from_millis)
+}
+
 /// A duration with its unit, within the bounds of the table.
 pub(super) fn duration(variable: &Variable, text: &str) -> Result<Duration, String> {
     let (low, high) = bounds(variable, duration_text);

@@ -493,3 +493,6 @@ fn a_value_that_is_not_utf_8_is_an_error_and_a_key_stays_hidden() {
     assert!(lines[1].starts_with("DATA_PATH=\"secret\u{fffd}\": not valid UTF-8; allowed: "));
     assert_eq!(lines.len(), 2);
 }
+
+#[cfg(feature = "otlp")]
+mod otlp;

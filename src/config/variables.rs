@@ -319,6 +319,66 @@ pub const VARIABLES: &[Variable] = &[
         "a comma list of addresses and CIDR networks",
         "peers whose X-Forwarded-For is believed",
     ),
+    variable(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "none",
+        "an http:// or https:// URL without user, password and query",
+        "OpenTelemetry receiver that metrics are sent to, at /v1/metrics below it",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        "as OTEL_EXPORTER_OTLP_ENDPOINT",
+        "an http:// or https:// URL without user and password",
+        "the same as a whole address, to which nothing is added",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "http/protobuf",
+        "http/protobuf",
+        "how metrics are sent",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "none",
+        "a comma list of at most 64 name=value, values percent-encoded",
+        "headers of each export, such as credentials",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_CERTIFICATE",
+        "none",
+        "the path of a file",
+        "certificates in PEM that https trusts, instead of the public authorities",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        "10000",
+        "1-600000",
+        "milliseconds that an export may take",
+    ),
+    variable(
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        "60000",
+        "100-86400000",
+        "milliseconds between two exports",
+    ),
+    variable(
+        "OTEL_SERVICE_NAME",
+        "central-inventory",
+        "any text",
+        "name of this server where its metrics are sent (service.name)",
+    ),
+    variable(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "none",
+        "a comma list of at most 64 name=value, values percent-encoded",
+        "what else is told of this server there, such as deployment.environment.name=production",
+    ),
+    variable(
+        "OTEL_SDK_DISABLED",
+        "false",
+        "true, false",
+        "true sends nothing, whatever the other OTEL_ variables say",
+    ),
 ];
 
 /// The variable of that name.

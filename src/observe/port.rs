@@ -42,7 +42,7 @@ pub struct Wiring {
     /// What is told.
     pub metrics: Arc<Metrics>,
     /// What is watched beside it.
-    pub wired: Wired,
+    pub wired: Arc<Wired>,
     /// The server.
     pub lifecycle: Arc<Lifecycle>,
     /// For what an operator must know.
@@ -51,7 +51,7 @@ pub struct Wiring {
 
 struct Port {
     metrics: Arc<Metrics>,
-    wired: Wired,
+    wired: Arc<Wired>,
     log: Logger,
     uptime: Uptime,
     open: RefCell<Vec<Rc<Open>>>,

@@ -16,10 +16,16 @@ use slog::{Logger, info, warn};
 
 use crate::acceptor::auth::Keys;
 use crate::api;
+#[cfg(feature = "otlp")]
+use crate::config::Otlp;
 use crate::config::{Config, TlsPaths};
 use crate::journal::directory;
 use crate::lifecycle::Lifecycle;
+#[cfg(feature = "otlp")]
+use crate::observe::metrics::Wired;
 use crate::observe::metrics::{LogMetrics, Metrics};
+#[cfg(feature = "otlp")]
+use crate::observe::otlp::{self, Export};
 use crate::observe::{log, port};
 use crate::plan::{ExecutorPlan, Machine, Plan};
 use crate::runtime::executor::Executor;
@@ -123,7 +129,10 @@ fn start_and_wait(
     };
     let router = state::router(config)?;
     let (roles, wired) = Roles::new(&shared, &plan, sockets, &router)?;
+    let wired = Arc::new(wired);
     let started = roles.start(&plan)?;
+    #[cfg(feature = "otlp")]
+    let export = start_export(&shared, &wired)?;
     let port = port::Wiring {
         socket: metrics_socket,
         metrics,
@@ -154,6 +163,10 @@ fn start_and_wait(
     }
     lifecycle.end();
     ops.join()?;
+    #[cfg(feature = "otlp")]
+    if let Some(export) = export {
+        export.finish();
+    }
     info!(log, "Stopped"; "uptime_seconds" => lifecycle.uptime().as_secs());
     Ok(match lifecycle.has_failed_journal() {
         true => ExitCode::FAILURE,
@@ -166,6 +179,19 @@ fn listen(address: SocketAddr, count: usize) -> io::Result<Vec<OwnedFd>> {
         let advice = format!("cannot listen on {address}: is the port in use?");
         directory::describe(error, advice)
     })
+}
+
+#[cfg(feature = "otlp")]
+fn start_export(shared: &Shared, wired: &Arc<Wired>) -> io::Result<Option<Export>> {
+    let wire = |config: &Otlp| otlp::Wiring {
+        config: config.clone(),
+        metrics: shared.metrics.clone(),
+        wired: wired.clone(),
+        uptime: shared.lifecycle.uptime(),
+        log: shared.log.clone(),
+    };
+    let wiring = shared.config.otlp.as_ref().map(wire);
+    wiring.map(otlp::start).transpose()
 }
 
 /// The executor of the metrics port runs where there is room.

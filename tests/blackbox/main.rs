@@ -30,6 +30,8 @@ mod keys;
 mod kill_loop;
 mod lifecycle;
 mod limits;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod products;
 mod rate_limits;
 mod recovering;

@@ -11,7 +11,7 @@ use crate::http::{Connection, Reply, Request};
 use crate::server::{Builder, Server, eventually};
 
 /// Every sample of a page, by name and labels as they are written.
-struct Page(BTreeMap<String, f64>);
+pub struct Page(pub BTreeMap<String, f64>);
 
 impl Page {
     fn read(text: &str) -> Page {
@@ -23,12 +23,12 @@ impl Page {
         Page(samples.collect())
     }
 
-    fn of(server: &Server) -> Page {
+    pub fn of(server: &Server) -> Page {
         Page::read(&scrape(server, &[]).text())
     }
 
     #[track_caller]
-    fn get(&self, name: &str) -> f64 {
+    pub fn get(&self, name: &str) -> f64 {
         *self
             .0
             .get(name)

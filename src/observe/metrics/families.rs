@@ -525,6 +525,17 @@ pub(super) fn of_server(metrics: &Metrics) -> Vec<Family> {
         )
         .of(u64::from(is_ready)),
         counter(
+            "inventory_otlp_exports_total",
+            "Exports by OTLP, by what came of them",
+        )
+        .by(
+            "outcome",
+            [
+                ("exported", metrics.otlp.exported.get()),
+                ("failed", metrics.otlp.failed.get()),
+            ],
+        ),
+        counter(
             "inventory_log_lines_dropped_total",
             "Lines of the log for which its channel had no room",
         )

@@ -47,6 +47,8 @@ pub struct Metrics {
     pub stores: Arc<Stores>,
     /// Of the log.
     pub log: Arc<LogMetrics>,
+    /// Of the export by OTLP.
+    pub otlp: OtlpMetrics,
     /// Whether changes have waited for the disk for seconds, and none got there.
     pub is_journal_stalled: AtomicBool,
     /// What is sampled from time to time.
@@ -62,6 +64,15 @@ pub struct LogMetrics {
     pub dropped: AtomicU64,
     /// Lines of requests that were not written since there were too many, by class: success, refusal, failure.
     pub suppressed: [AtomicU64; 3],
+}
+
+/// What the export by OTLP counts. Written on its thread alone.
+#[derive(Debug, Default)]
+pub struct OtlpMetrics {
+    /// Exports that the receiver took.
+    pub exported: Cell,
+    /// Exports that it did not take.
+    pub failed: Cell,
 }
 
 /// The classes of requests that are logged apart.
@@ -148,6 +159,7 @@ impl Metrics {
             executors,
             stores,
             log,
+            otlp: OtlpMetrics::default(),
             is_journal_stalled: AtomicBool::new(false),
             config,
             lifecycle,
@@ -217,13 +229,8 @@ impl Metrics {
     }
 
     fn thread_times(&self) -> Vec<(&ExecutorMetrics, ThreadTimes)> {
-        let times = |executor: &Arc<ExecutorMetrics>| {
-            executor
-                .thread()
-                .and_then(process::thread_times)
-                .unwrap_or_default()
-        };
-        self.executors.iter().map(|e| (&**e, times(e))).collect()
+        let executors = self.executors.iter();
+        executors.map(|e| (&**e, e.thread_times())).collect()
     }
 }
 
@@ -246,6 +253,16 @@ fn count_in_a_row(cell: &Cell, is_so: bool) -> u64 {
         false => 0,
     });
     cell.get()
+}
+
+impl OtlpMetrics {
+    /// Counts an export.
+    pub fn count(&self, is_exported: bool) {
+        match is_exported {
+            true => self.exported.increment(),
+            false => self.failed.increment(),
+        }
+    }
 }
 
 impl LogMetrics {

@@ -1,10 +1,11 @@
 //! What shards, the sequencer and the executors count.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use shards::{AdminAnswer, UpdateAnswer};
 
 use super::cells::{Cell, DURATIONS, GROUPS, Histogram};
+use super::process::{self, ThreadTimes};
 use crate::journal::format::EventKind;
 
 /// What a shard decided, as a label.
@@ -260,6 +261,9 @@ pub struct ExecutorMetrics {
     /// How late its heartbeat came, each time.
     pub heartbeat_delay: Histogram,
     thread: AtomicU32,
+    /// What was last known of its times: they stay when the thread has ended.
+    ran_ns: AtomicU64,
+    waited_ns: AtomicU64,
 }
 
 impl ExecutorMetrics {
@@ -270,6 +274,8 @@ impl ExecutorMetrics {
             roles,
             heartbeat_delay: Histogram::new(&DURATIONS),
             thread: AtomicU32::new(0),
+            ran_ns: AtomicU64::new(0),
+            waited_ns: AtomicU64::new(0),
         }
     }
 
@@ -283,11 +289,41 @@ impl ExecutorMetrics {
     pub fn thread(&self) -> Option<u32> {
         Some(self.thread.load(Ordering::Relaxed)).filter(|thread| *thread != 0)
     }
+
+    /// How long its thread ran and waited for a CPU, as far as is known. Several threads may ask: the times never fall.
+    pub fn thread_times(&self) -> ThreadTimes {
+        let now = self.thread().and_then(process::thread_times);
+        let now = now.unwrap_or_default();
+        let kept = |known: &AtomicU64, now| known.fetch_max(now, Ordering::Relaxed).max(now);
+        ThreadTimes {
+            ran_ns: kept(&self.ran_ns, now.ran_ns),
+            waited_ns: kept(&self.waited_ns, now.waited_ns),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_of_a_thread_outlive_it() {
+        let executor = std::sync::Arc::new(ExecutorMetrics::new("a".into(), "b".into()));
+        let alive = {
+            let executor = executor.clone();
+            let run = move || {
+                executor.started();
+                while executor.thread_times().ran_ns == 0 {}
+                executor.thread_times()
+            };
+            std::thread::spawn(run).join().unwrap()
+        };
+        let thread = executor.thread().unwrap();
+        while process::thread_times(thread).is_some() {
+            std::thread::yield_now();
+        }
+        assert!(executor.thread_times().ran_ns >= alive.ran_ns);
+    }
 
     #[test]
     fn numbers_of_enums_are_their_places_in_the_list() {
