@@ -21,6 +21,8 @@ UNMOVED = {
     ("inventory_snapshots_total", "failed"): "needs a disk that fails",
     ("inventory_feed_polls_total", "unreadable"): "needs a damaged journal",
     ("inventory_rate_limit_clients_forgotten_total", ""): "needs more addresses than RATE_LIMIT_MAX_CLIENTS",
+    ("inventory_otlp_exports_total", "exported"): "needs a receiver",
+    ("inventory_otlp_exports_total", "failed"): "needs a receiver",
     ("inventory_log_lines_dropped_total", ""): "needs a reader of the log that is too slow",
 }
 # Complaints of `promtool check metrics` about names that are given.
