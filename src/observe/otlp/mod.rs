@@ -105,9 +105,9 @@ impl Exporter {
         loop {
             match told_to_stop.recv_timeout(next.saturating_duration_since(Instant::now())) {
                 Err(RecvTimeoutError::Timeout) => {
+                    self.export(timeout);
                     // After an export that took longer than the interval, one at once, and not one for each missed.
                     next = (next + interval).max(Instant::now());
-                    self.export(timeout);
                 }
                 Ok(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());

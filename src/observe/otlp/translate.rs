@@ -21,7 +21,7 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// Numbers of now, of a process that has run for `uptime`.
+    /// Numbers of now, counted since `started`.
     pub(super) fn now(started: SystemTime) -> Times {
         Times {
             start_ns: since_epoch(started),
