@@ -1,6 +1,6 @@
 //! The command line: which command to run, and all commands but serving.
 //! All settings come from the environment; the command line has none, so that there is one place to look. What it has
-//! besides commands says which part of the data to take, and where copies go to and come from.
+//! besides commands says which part of the data to take, where copies go to and come from, and which server to watch.
 
 mod aside;
 mod check;
@@ -42,7 +42,7 @@ pub enum Command {
     Journal(JournalCommand),
     /// Copy the state out or in.
     Snapshot(SnapshotCommand),
-    /// Look at a running server.
+    /// Watch a running server.
     Top(TopCommand),
 }
 
@@ -75,7 +75,7 @@ enum Tool {
     /// Copy the state to a file or begin with the state of one; no server may run.
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
-    /// Show what a running server does, live, from its metrics port.
+    /// Watch a running server by its metrics port: rates, latencies, queues, per core and role; q ends it.
     Top(TopCommand),
 }
 
@@ -201,6 +201,13 @@ mod tests {
             &["snapshot", "import", "-"],
             Some(Command::Snapshot(import)),
         );
+        check(&["top", "--url", "https://a/metrics"], None);
+        check(&["top", "--interval", "1ms"], None);
+        assert!(matches!(
+            Arguments::try_parse_from(["central-inventory", "top", "--once", "--interval", "2s"])
+                .map(Arguments::command),
+            Ok(Command::Top(_))
+        ));
     }
 
     #[test]

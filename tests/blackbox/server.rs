@@ -126,13 +126,19 @@ impl Builder {
 
     /// Starts the binary with arguments, its standard input and output in the caller's hands.
     pub fn piped(&self, arguments: &[&str]) -> Child {
-        let (stdout, stderr) = (self.log_path("stdout"), self.log_path("stderr"));
-        self.command(free_port(), free_port(), &stdout, &stderr)
-            .args(arguments)
+        self.prepare(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary can be started")
+    }
+
+    /// The binary with arguments, to be started by the caller.
+    pub fn prepare(&self, arguments: &[&str]) -> Command {
+        let (stdout, stderr) = (self.log_path("stdout"), self.log_path("stderr"));
+        let mut command = self.command(free_port(), free_port(), &stdout, &stderr);
+        command.args(arguments);
+        command
     }
 
     /// Starts the server without waiting for it.

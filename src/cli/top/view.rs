@@ -1,288 +1,359 @@
-//! What `top` shows of two pages: a block of text, a table per kind of role.
+//! What is shown of two pages: one function per part of the server. The parts that are always short come first, so that
+//! a low terminal has them.
 
-use std::fmt::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::page::{Change, Label};
+use super::change::Change;
+use super::format::{
+    bytes, count, duration, exact, lasted, megabytes, of_most, rate, share, things,
+};
+use super::lines::{Align, Line, flow, table};
+use super::page::Filter;
 
-const UPDATES: &[Label<'_>] = &[("endpoint", "/v1/inventory/updates")];
-const DURATION: &str = "inventory_api_request_duration_seconds";
-/// How many lanes are shown, the fullest first.
-const LANES: usize = 4;
+/// Of all lanes the fullest are shown.
+const LANES_SHOWN: usize = 5;
+const DURATIONS: &str = "inventory_api_request_duration_seconds";
+const UPDATES: Filter = &[("endpoint", "/v1/inventory/updates"), ("method", "POST")];
 
-/// The block for `change`.
-pub fn block(change: &Change<'_>) -> String {
-    let mut out = String::new();
-    for part in [header, executors, shards, journal, feed, clients, process] {
-        // Memory takes every text.
-        let _ = part(&mut out, change);
-    }
-    out
+/// Everything, for a page that is `width` characters wide.
+pub(super) fn draw(change: Change, source: &str, width: usize) -> Vec<Line> {
+    let parts = [
+        header(change, source, width),
+        sequencer(change, width),
+        feed(change, width),
+        limits(change, width),
+        executors(change),
+        shards(change),
+        lanes(change),
+    ];
+    parts.join(&Line::new(""))
 }
 
-fn header(out: &mut String, change: &Change<'_>) -> std::fmt::Result {
-    let now = change.now;
-    let version = now.values("inventory_build_info", "version");
-    let state = match now.sum("inventory_ready", &[]) > 0.0 {
-        true => "ready",
-        false => "NOT READY",
+fn header(change: Change, source: &str, width: usize) -> Vec<Line> {
+    let build = change.after.samples("inventory_build_info", &[]).next();
+    let label = |name| build.map_or("", |build| build.label(name));
+    let state = match change.after.level("inventory_ready", &[]) {
+        Some(ready) if ready >= 1.0 => "ready",
+        _ => "NOT READY",
     };
-    let failed = match now.sum("inventory_journal_failed", &[]) > 0.0 {
-        true => ", JOURNAL FAILED",
-        false => "",
-    };
-    writeln!(
-        out,
-        "central-inventory {}  {state}{failed}   {} requests/s  {} errors/s  {} updates/s  {} conflicts/s",
-        version.first().unwrap_or(&"?"),
-        count(change.rate("inventory_api_requests_total", &[])),
-        count(change.rate("inventory_api_errors_total", &[])),
-        count(change.rate("inventory_updates_processed_total", &[])),
-        count(change.rate("inventory_version_conflicts_total", &[])),
-    )?;
-    writeln!(
-        out,
-        "answers to updates  p50 {}  p99 {}\n",
-        seconds(change.quantile(DURATION, UPDATES, 0.5)),
-        seconds(change.quantile(DURATION, UPDATES, 0.99)),
-    )
+    let percentile = |quantile| duration(change.percentile(quantile, DURATIONS, UPDATES));
+    let head = format!(
+        "central-inventory {} ({})  {state}  up {}  {source}",
+        label("version"),
+        label("profile"),
+        lasted(uptime(change)),
+    );
+    let items = [
+        format!(
+            "requests {}",
+            rate(change.rate("inventory_api_requests_total", &[]))
+        ),
+        format!(
+            "updates {}",
+            rate(change.rate("inventory_updates_processed_total", &[]))
+        ),
+        // Each error has labels only once it occurred.
+        format!(
+            "errors {}",
+            rate(change.rate("inventory_api_errors_total", &[]).or(Some(0.0)))
+        ),
+        format!("update p50 {}", percentile(0.5)),
+        format!("p99 {}", percentile(0.99)),
+        format!(
+            "CPU {}",
+            share(change.rate("process_cpu_seconds_total", &[]))
+        ),
+        format!(
+            "memory {}",
+            bytes(level(change, "process_resident_memory_bytes"))
+        ),
+        format!(
+            "files {}",
+            most(change, "process_open_fds", "process_max_fds")
+        ),
+    ];
+    flow(&head, &items, width)
 }
 
-fn executors(out: &mut String, change: &Change<'_>) -> std::fmt::Result {
-    let rows = change
-        .now
-        .values("inventory_executor_busy_ratio", "executor");
-    let rows = rows.into_iter().map(|name| {
-        let labels = &[("executor", name)];
-        let share = |counter| ratio(change.rate(counter, labels));
-        let roles = change.now.values("inventory_executor_busy_ratio", "roles");
-        let is_own = |roles: &&str| {
-            let both = [("executor", name), ("roles", *roles)];
-            change
-                .now
-                .has_series("inventory_executor_busy_ratio", &both)
-        };
-        let roles = roles.into_iter().find(is_own).unwrap_or_default();
-        let delay = change.quantile("inventory_executor_heartbeat_delay_seconds", labels, 0.99);
-        [
+fn sequencer(change: Change, width: usize) -> Vec<Line> {
+    const SYNC: &str = "inventory_journal_sync_duration_seconds";
+    let sync = |quantile| duration(change.percentile(quantile, SYNC, &[]));
+    let group = change.percentile(0.5, "inventory_commit_group_events", &[]);
+    let failed = level(change, "inventory_journal_failed").is_some_and(|failed| failed > 0.0);
+    let head = match failed {
+        true => "SEQUENCER AND JOURNAL  THE JOURNAL HAS FAILED",
+        false => "SEQUENCER AND JOURNAL",
+    };
+    let items = [
+        format!(
+            "events {}",
+            rate(change.rate("inventory_events_published_total", &[]))
+        ),
+        format!("per group p50 {}", things(group)),
+        format!("sync p50 {}", sync(0.5)),
+        format!("p99 {}", sync(0.99)),
+        format!(
+            "durable lag {}",
+            count(level(change, "inventory_journal_durable_lag_events"))
+        ),
+        format!(
+            "waiting {}",
+            bytes(level(change, "inventory_sequencer_waiting_bytes"))
+        ),
+        format!(
+            "journal {}",
+            megabytes(change.rate("inventory_journal_bytes_total", &[]))
+        ),
+        format!(
+            "segments {}",
+            count(level(change, "inventory_journal_segments"))
+        ),
+        format!(
+            "next offset {}",
+            exact(level(change, "inventory_sequencer_next_offset"))
+        ),
+    ];
+    flow(head, &items, width)
+}
+
+fn feed(change: Change, width: usize) -> Vec<Line> {
+    let lag = change.percentile(0.99, "inventory_feed_delivery_lag_seconds", &[]);
+    let items = [
+        format!(
+            "waiters {}",
+            most(
+                change,
+                "inventory_feed_waiters",
+                "inventory_feed_waiters_max"
+            )
+        ),
+        format!(
+            "delivered {}",
+            rate(change.rate("inventory_feed_events_delivered_total", &[]))
+        ),
+        format!("delivery lag p99 {}", duration(lag)),
+        format!(
+            "offsets {}..{}",
+            exact(level(change, "inventory_feed_oldest_offset")),
+            exact(level(change, "inventory_feed_end_offset")),
+        ),
+        format!(
+            "in memory {}",
+            most(
+                change,
+                "inventory_events_queue_size",
+                "inventory_events_queue_capacity"
+            ),
+        ),
+    ];
+    flow("FEED", &items, width)
+}
+
+fn limits(change: Change, width: usize) -> Vec<Line> {
+    let of = |name| rate(change.rate(name, &[]));
+    let items = [
+        format!(
+            "connections {}",
+            most(change, "inventory_connections", "inventory_connections_max")
+        ),
+        format!("accepted {}", of("inventory_connections_accepted_total")),
+        format!("refused {}", of("inventory_connections_refused_total")),
+        format!("timed out {}", of("inventory_connections_timed_out_total")),
+        format!(
+            "over budget {}",
+            of("inventory_rate_limit_violations_total")
+        ),
+        format!(
+            "bodies {} of {}",
+            bytes(level(change, "inventory_body_memory_bytes")),
+            bytes(level(change, "inventory_body_memory_max_bytes")),
+        ),
+    ];
+    flow("LIMITS AND CONNECTIONS", &items, width)
+}
+
+fn executors(change: Change) -> Vec<Line> {
+    let samples = change.after.samples("inventory_executor_busy_ratio", &[]);
+    let rows = samples.map(|sample| {
+        let name = sample.label("executor");
+        let wanted: Filter = &[("executor", name)];
+        let delay = "inventory_executor_heartbeat_delay_seconds";
+        vec![
             name.to_owned(),
-            share("inventory_executor_cpu_seconds_total"),
-            share("inventory_executor_wait_seconds_total"),
-            seconds(delay),
-            roles.to_owned(),
+            sample.label("roles").to_owned(),
+            share(change.rate("inventory_executor_cpu_seconds_total", wanted)),
+            share(change.rate("inventory_executor_wait_seconds_total", wanted)),
+            duration(change.percentile(0.99, delay, wanted)),
         ]
     });
-    table(
-        out,
-        ["EXECUTOR", "BUSY", "WAITING", "BEAT LATE P99", "ROLES"],
-        rows,
-    )
+    let columns = [
+        ("EXECUTOR", Align::Left),
+        ("ROLES", Align::Left),
+        ("BUSY", Align::Right),
+        ("CPU WAIT", Align::Right),
+        ("HEARTBEAT DELAY P99", Align::Right),
+    ];
+    table(&columns, &rows.collect::<Vec<_>>())
 }
 
-fn shards(out: &mut String, change: &Change<'_>) -> std::fmt::Result {
-    let now = change.now;
-    let shards = now.values("inventory_shard_products", "shard");
-    let rows = shards.into_iter().map(|shard| {
-        let of = &[("shard", shard)];
-        let conflicts = [("shard", shard), ("decision", "version_conflict")];
+fn shards(change: Change) -> Vec<Line> {
+    let acceptors = change
+        .after
+        .samples("inventory_api_requests_in_flight", &[])
+        .count();
+    let decisions = "inventory_shard_decisions_total";
+    let samples = change.after.samples("inventory_shard_products", &[]);
+    let rows = samples.map(|sample| {
+        let shard = sample.label("shard");
+        let of: Filter = &[("shard", shard)];
+        let conflicts: Filter = &[("shard", shard), ("decision", "version_conflict")];
+        let level = |name| change.after.level(name, of);
         let receiver = format!("shard-{shard}");
-        let lane = [("lane", "requests"), ("receiver", receiver.as_str())];
-        [
+        let lanes: Filter = &[("lane", "requests"), ("receiver", &receiver)];
+        let slots = change.after.level("inventory_lane_capacity", lanes);
+        // A lane from each acceptor.
+        let slots = slots.map(|slots| slots * acceptors as f64);
+        vec![
             shard.to_owned(),
-            count(change.rate("inventory_shard_decisions_total", of)),
-            count(change.rate("inventory_shard_decisions_total", &conflicts)),
-            of_at_most(
-                now.sum("inventory_lane_depth", &lane),
-                now.sum("inventory_lane_capacity", &lane),
-            ),
-            count(now.sum("inventory_shard_products", of)),
-            of_at_most(
-                now.sum("inventory_idempotency_entries", of),
-                now.sum("inventory_idempotency_capacity", of),
+            count(change.rate(decisions, of)),
+            count(change.rate(decisions, conflicts)),
+            of_most(level("inventory_worker_queue_size"), slots),
+            exact(Some(sample.value)),
+            of_most(
+                level("inventory_idempotency_entries"),
+                level("inventory_idempotency_capacity"),
             ),
         ]
     });
     let columns = [
-        "SHARD",
-        "DECISIONS/S",
-        "CONFLICTS/S",
-        "QUEUE",
-        "PRODUCTS",
-        "REMEMBERED",
+        ("SHARD", Align::Left),
+        ("DECISIONS/S", Align::Right),
+        ("CONFLICTS/S", Align::Right),
+        ("QUEUE", Align::Right),
+        ("PRODUCTS", Align::Right),
+        ("IDEMPOTENCY ENTRIES", Align::Right),
     ];
-    table(out, columns, rows)
+    table(&columns, &rows.collect::<Vec<_>>())
 }
 
-fn journal(out: &mut String, change: &Change<'_>) -> std::fmt::Result {
-    let now = change.now;
-    let half = |histogram| change.quantile(histogram, &[], 0.5);
-    let most = |histogram| change.quantile(histogram, &[], 0.99);
-    writeln!(
-        out,
-        "SEQUENCER  {} events/s  {} groups/s of {:.0} (p50)  behind {}  waiting {}",
-        count(change.rate("inventory_events_published_total", &[])),
-        count(change.rate("inventory_commit_group_events_count", &[])),
-        half("inventory_commit_group_events").unwrap_or(0.0),
-        count(now.sum("inventory_journal_durable_lag_events", &[])),
-        bytes(now.sum("inventory_sequencer_waiting_bytes", &[])),
-    )?;
-    writeln!(
-        out,
-        "JOURNAL    {}/s  commit p50 {} p99 {}  sync p50 {} p99 {}  {} segments  {} free",
-        bytes(change.rate("inventory_journal_bytes_total", &[])),
-        seconds(half("inventory_commit_duration_seconds")),
-        seconds(most("inventory_commit_duration_seconds")),
-        seconds(half("inventory_journal_sync_duration_seconds")),
-        seconds(most("inventory_journal_sync_duration_seconds")),
-        count(now.sum("inventory_journal_segments", &[])),
-        bytes(now.sum("inventory_data_free_bytes", &[])),
-    )
-}
-
-fn feed(out: &mut String, change: &Change<'_>) -> std::fmt::Result {
-    let now = change.now;
-    writeln!(
-        out,
-        "FEED       {} waiting  {} events/s delivered  lag p99 {}  offsets {} to {}  {} resyncs/s",
-        of_at_most(
-            now.sum("inventory_feed_waiters", &[]),
-            now.sum("inventory_feed_waiters_max", &[])
-        ),
-        count(change.rate("inventory_feed_events_delivered_total", &[])),
-        seconds(change.quantile("inventory_feed_delivery_lag_seconds", &[], 0.99)),
-        now.sum("inventory_feed_oldest_offset", &[]),
-        now.sum("inventory_feed_end_offset", &[]),
-        count(change.rate(
-            "inventory_feed_polls_total",
-            &[("outcome", "offset_expired")]
-        )),
-    )?;
-    let mut lanes = Vec::new();
-    for lane in now.values("inventory_lane_depth", "lane") {
-        for receiver in now.values("inventory_lane_depth", "receiver") {
-            let labels = [("lane", lane), ("receiver", receiver)];
-            let depth = now.sum("inventory_lane_depth", &labels);
-            let capacity = now.sum("inventory_lane_capacity", &labels);
-            if capacity > 0.0 {
-                lanes.push((
-                    depth / capacity,
-                    format!("{lane} to {receiver} {}", of_at_most(depth, capacity)),
-                ));
-            }
-        }
-    }
-    lanes.sort_by(|one, other| other.0.total_cmp(&one.0));
-    let fullest: Vec<String> = lanes
-        .into_iter()
-        .take(LANES)
-        .map(|(_, lane)| lane)
+fn lanes(change: Change) -> Vec<Line> {
+    let samples = change.after.samples("inventory_lane_depth", &[]);
+    let mut lanes: Vec<(&str, &str, f64, f64)> = samples
+        .filter_map(|sample| {
+            let (lane, receiver) = (sample.label("lane"), sample.label("receiver"));
+            let wanted: Filter = &[("lane", lane), ("receiver", receiver)];
+            let slots = change.after.level("inventory_lane_capacity", wanted)?;
+            Some((lane, receiver, sample.value, slots))
+        })
         .collect();
-    writeln!(out, "LANES      {}", fullest.join(", "))
+    let fullness = |lane: &(&str, &str, f64, f64)| lane.2 / lane.3.max(1.0);
+    lanes.sort_by(|one, other| fullness(other).total_cmp(&fullness(one)));
+    let rows = lanes.iter().take(LANES_SHOWN).map(|lane| {
+        let (kind, receiver, depth, slots) = lane;
+        vec![
+            format!("{kind} to {receiver}"),
+            of_most(Some(*depth), Some(*slots)),
+            share(Some(fullness(lane))),
+        ]
+    });
+    let columns = [
+        ("FULLEST LANES", Align::Left),
+        ("DEPTH", Align::Right),
+        ("FULL", Align::Right),
+    ];
+    table(&columns, &rows.collect::<Vec<_>>())
 }
 
-fn clients(out: &mut String, change: &Change<'_>) -> std::fmt::Result {
-    let now = change.now;
-    writeln!(
-        out,
-        "CLIENTS    {} connections  {} new/s  {} in flight  {} limited/s  {} overloaded/s",
-        of_at_most(
-            now.sum("inventory_connections", &[]),
-            now.sum("inventory_connections_max", &[])
-        ),
-        count(change.rate("inventory_connections_accepted_total", &[])),
-        count(now.sum("inventory_api_requests_in_flight", &[])),
-        count(change.rate("inventory_rate_limit_violations_total", &[])),
-        count(change.rate("inventory_api_problems_total", &[("code", "overloaded")])),
-    )
+fn level(change: Change, name: &str) -> Option<f64> {
+    change.after.level(name, &[])
 }
 
-fn process(out: &mut String, change: &Change<'_>) -> std::fmt::Result {
-    let now = change.now;
-    writeln!(
-        out,
-        "PROCESS    {} resident  {} CPU  {} files  {} log lines dropped",
-        bytes(now.sum("process_resident_memory_bytes", &[])),
-        ratio(change.rate("process_cpu_seconds_total", &[])),
-        of_at_most(
-            now.sum("process_open_fds", &[]),
-            now.sum("process_max_fds", &[])
-        ),
-        count(now.sum("inventory_log_lines_dropped_total", &[])),
-    )
+fn most(change: Change, name: &str, most: &str) -> String {
+    of_most(level(change, name), level(change, most))
 }
 
-/// The last column is as wide as it is; the first and the last are text, the others numbers.
-fn table<const COLUMNS: usize>(
-    out: &mut String,
-    head: [&str; COLUMNS],
-    rows: impl Iterator<Item = [String; COLUMNS]>,
-) -> std::fmt::Result {
-    let rows: Vec<[String; COLUMNS]> = [head.map(str::to_owned)].into_iter().chain(rows).collect();
-    for row in &rows {
-        for (column, cell) in row.iter().enumerate() {
-            let width = rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-            match column {
-                0 => write!(out, "{cell:<width$}")?,
-                _ if head[column] == "ROLES" => write!(out, "  {cell}")?,
-                _ => write!(out, "  {cell:>width$}")?,
-            }
-        }
-        out.push('\n');
-    }
-    out.push('\n');
-    Ok(())
-}
-
-/// With four digits or three and a letter.
-fn count(value: f64) -> String {
-    match value {
-        ..9.95 if value.fract() != 0.0 => format!("{value:.1}"),
-        ..9_999.5 => format!("{value:.0}"),
-        ..999_500.0 => format!("{:.1}k", value / 1e3),
-        _ => format!("{:.2}M", value / 1e6),
-    }
-}
-
-fn of_at_most(value: f64, most: f64) -> String {
-    format!("{}/{}", count(value), count(most))
-}
-
-fn ratio(value: f64) -> String {
-    format!("{:.0}%", value * 100.0)
-}
-
-fn bytes(value: f64) -> String {
-    match value {
-        ..1e4 => format!("{value:.0} B"),
-        ..1e7 => format!("{:.0} kB", value / 1e3),
-        ..1e10 => format!("{:.0} MB", value / 1e6),
-        _ => format!("{:.0} GB", value / 1e9),
-    }
-}
-
-fn seconds(value: Option<f64>) -> String {
-    match value {
-        None => "-".to_owned(),
-        Some(value) if value < 1e-3 => format!("{:.0} us", value * 1e6),
-        Some(value) if value < 1.0 => format!("{:.1} ms", value * 1e3),
-        Some(value) => format!("{value:.1} s"),
-    }
+/// By this machine's clock.
+fn uptime(change: Change) -> Option<f64> {
+    let started = level(change, "process_start_time_seconds")?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    Some(now.as_secs_f64() - started)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::top::page::Page;
+
+    fn drawn(before: &str, after: &str) -> String {
+        let (before, after) = (Page::parse(before).unwrap(), Page::parse(after).unwrap());
+        let change = Change {
+            before: &before,
+            after: &after,
+            seconds: 1.0,
+        };
+        let lines = draw(change, "here", 100);
+        let texts: Vec<String> = lines.into_iter().map(|line| line.text).collect();
+        texts.join("\n")
+    }
 
     #[test]
-    fn numbers_are_short() {
-        let check = |value, expected: &str| assert_eq!(expected, count(value));
-        check(0.0, "0");
-        check(0.25, "0.2");
-        check(9999.0, "9999");
-        check(21_873.0, "21.9k");
-        check(1_234_567.0, "1.23M");
-        assert_eq!("250 us", seconds(Some(0.00025)));
-        assert_eq!("2.5 ms", seconds(Some(0.0025)));
-        assert_eq!("-", seconds(None));
-        assert_eq!("81 MB", bytes(81_088_512.0));
+    fn what_a_page_does_not_have_is_left_open() {
+        let text = drawn(
+            "",
+            "inventory_build_info{version=\"1\",profile=\"release\"} 1\n",
+        );
+        assert!(
+            text.starts_with("central-inventory 1 (release)  NOT READY  up -  here\nrequests -/s"),
+            "{text}"
+        );
+        assert!(text.contains("update p50 -"), "{text}");
+    }
+
+    #[test]
+    fn a_shard_is_a_row_with_its_own_numbers() {
+        let page = |decided: u32| {
+            format!(
+                "inventory_api_requests_in_flight{{acceptor=\"0\"}} 0\n\
+                 inventory_api_requests_in_flight{{acceptor=\"1\"}} 0\n\
+                 inventory_shard_decisions_total{{shard=\"0\",decision=\"applied\"}} {decided}\n\
+                 inventory_shard_decisions_total{{shard=\"0\",decision=\"version_conflict\"}} 3\n\
+                 inventory_shard_products{{shard=\"0\"}} 100000\n\
+                 inventory_worker_queue_size{{shard=\"0\"}} 7\n\
+                 inventory_lane_capacity{{lane=\"requests\",receiver=\"shard-0\"}} 500\n\
+                 inventory_idempotency_entries{{shard=\"0\"}} 12\n\
+                 inventory_idempotency_capacity{{shard=\"0\"}} 1024\n"
+            )
+        };
+        let text = drawn(&page(10), &page(52));
+        let row = text.lines().find(|line| line.starts_with("0 ")).unwrap();
+        let cells: Vec<&str> = row.split_ascii_whitespace().collect();
+        assert_eq!(vec!["0", "42", "0", "7/1000", "100000", "12/1024"], cells);
+    }
+
+    #[test]
+    fn the_fullest_lanes_are_shown_first() {
+        let lane = |receiver: usize, depth: usize| {
+            format!(
+                "inventory_lane_depth{{lane=\"requests\",receiver=\"shard-{receiver}\"}} {depth}\n\
+                 inventory_lane_capacity{{lane=\"requests\",receiver=\"shard-{receiver}\"}} 10\n"
+            )
+        };
+        let page: String = (0..7).map(|n| lane(n, n)).collect();
+        let text = drawn("", &page);
+        let shown: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with("requests to"))
+            .collect();
+        assert_eq!(LANES_SHOWN, shown.len());
+        assert!(
+            shown[0].starts_with("requests to shard-6") && shown[0].ends_with("60.0%"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_failed_journal_cannot_be_overlooked() {
+        let text = drawn("", "inventory_journal_failed 1\n");
+        assert!(text.contains("THE JOURNAL HAS FAILED"), "{text}");
     }
 }
