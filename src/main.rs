@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use central_inventory::cli::{self, CheckLine, Command};
-use central_inventory::runtime::preflight;
+use central_inventory::cli::{self, Command};
 use central_inventory::server;
 
 // An update is allocated on the acceptor's core and freed on the shard's or the sequencer's. mimalloc keeps a heap
@@ -16,17 +15,12 @@ fn main() -> ExitCode {
         Command::Serve => server::serve(),
         Command::Plan => cli::plan(),
         Command::OpenApi => cli::openapi(),
-        Command::Check => cli::check(machine_checks()),
+        Command::Doctor(command) => cli::doctor(command),
+        Command::Healthcheck => cli::healthcheck(),
         Command::Journal(command) => cli::journal(&command),
         Command::Snapshot(command) => cli::snapshot(&command),
         Command::Top(command) => cli::top(&command),
+        Command::Completions(command) => cli::completions(command),
+        Command::Man(command) => cli::man(&command),
     }
-}
-
-fn machine_checks() -> Vec<CheckLine> {
-    let line = |check: preflight::Check| CheckLine {
-        name: check.name,
-        outcome: check.outcome,
-    };
-    preflight::run().into_iter().map(line).collect()
 }

@@ -99,6 +99,11 @@ impl Disk {
         self.shared.set_sync_time(name_part, sync_time);
     }
 
+    /// Whether opening a file for direct I/O fails, as on file systems that have none.
+    pub fn refuse_direct_io(&self, refuses: bool) {
+        self.shared.refuse_direct_io(refuses);
+    }
+
     /// How many bytes all files may have together before growing is `ENOSPC`.
     pub fn set_capacity(&self, capacity: Option<u64>) {
         self.shared.set_capacity(capacity);

@@ -15,6 +15,8 @@ use fuser::{
     WriteFlags,
 };
 
+use rustix::fs::OFlags;
+
 use crate::fault::Operation;
 use crate::file::File;
 use crate::names::{Inode, Place};
@@ -221,7 +223,11 @@ impl Filesystem for Mounted {
         reply_empty(reply, renamed);
     }
 
-    fn open(&self, _: &Request, inode: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+    fn open(&self, _: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let is_direct = OFlags::from_bits_retain(flags.0.cast_unsigned()).contains(OFlags::DIRECT);
+        if is_direct && self.shared.refuses_direct_io() {
+            return reply.error(Errno::EINVAL);
+        }
         match self.look(inode, |volume| volume.open(inode.0)) {
             Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::FOPEN_DIRECT_IO),
             Err(error) => reply.error(error),

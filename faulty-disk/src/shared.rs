@@ -31,6 +31,7 @@ struct State {
     counts: BTreeMap<(Operation, String), u64>,
     /// By part of a file's name; the latest that fits counts.
     sync_times: Vec<(String, Duration)>,
+    refuses_direct_io: bool,
     random: Random,
 }
 
@@ -59,6 +60,7 @@ impl Shared {
             faults: Vec::new(),
             counts: BTreeMap::new(),
             sync_times: Vec::new(),
+            refuses_direct_io: false,
             random: Random::new(seed),
         };
         Self {
@@ -158,6 +160,14 @@ impl Shared {
     pub(crate) fn set_sync_time(&self, name_part: &str, sync_time: Duration) {
         let mut state = self.lock();
         state.sync_times.push((name_part.to_owned(), sync_time));
+    }
+
+    pub(crate) fn refuse_direct_io(&self, refuses: bool) {
+        self.lock().refuses_direct_io = refuses;
+    }
+
+    pub(crate) fn refuses_direct_io(&self) -> bool {
+        self.lock().refuses_direct_io
     }
 
     pub(crate) fn set_capacity(&self, capacity: Option<u64>) {

@@ -3,9 +3,11 @@
 //! besides commands says which part of the data to take, where copies go to and come from, and which server to watch.
 
 mod aside;
-mod check;
+mod doctor;
+mod healthcheck;
 mod help;
 mod journal;
+mod pages;
 mod progress;
 mod snapshot;
 mod top;
@@ -13,7 +15,7 @@ mod top;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::api;
 use crate::config::Config;
@@ -21,9 +23,11 @@ use crate::journal::directory::Files;
 use crate::plan::{Machine, Plan};
 use crate::server;
 
-pub use check::{CheckLine, check};
+pub use doctor::{DoctorCommand, doctor};
+pub use healthcheck::healthcheck;
 pub use help::variables_help;
 pub use journal::{JournalCommand, journal};
+pub use pages::{CompletionsCommand, ManCommand, completions, man};
 pub use snapshot::{SnapshotCommand, snapshot};
 pub use top::{TopCommand, top};
 
@@ -34,8 +38,10 @@ pub enum Command {
     Serve,
     /// Print which role would run on which CPU.
     Plan,
-    /// Check configuration and machine.
-    Check,
+    /// Look at configuration and machine.
+    Doctor(DoctorCommand),
+    /// Ask the server whether it is healthy.
+    Healthcheck,
     /// Print the description of the API.
     OpenApi,
     /// Look at the journal.
@@ -44,6 +50,10 @@ pub enum Command {
     Snapshot(SnapshotCommand),
     /// Watch a running server.
     Top(TopCommand),
+    /// Print what a shell completes words with.
+    Completions(CompletionsCommand),
+    /// Print the manual page.
+    Man(ManCommand),
 }
 
 #[derive(Parser)]
@@ -64,8 +74,10 @@ struct Arguments {
 enum Tool {
     /// Print which role would run on which CPU, and exit.
     Plan,
-    /// Check configuration and machine without serving; exit with 1 if a check fails.
-    Check,
+    /// Look at configuration, machine and disk and say what could be better; exit with 1 if the server cannot run.
+    Doctor(DoctorCommand),
+    /// Ask the server that runs with this environment for /health; exit with 1 unless it is healthy.
+    Healthcheck,
     /// Print the description of the HTTP API (OpenAPI 3.1, JSON), which a server has at /openapi.json, and exit.
     #[command(name = "openapi")]
     OpenApi,
@@ -77,11 +89,20 @@ enum Tool {
     Snapshot(SnapshotCommand),
     /// Watch a running server by its metrics port: rates, latencies, queues, per core and role; q ends it.
     Top(TopCommand),
+    /// Print what a shell needs to complete commands and options.
+    Completions(CompletionsCommand),
+    /// Print the manual page (troff), or write one for each command.
+    Man(ManCommand),
 }
 
 /// The command of this process's arguments. For `--help`, `--version` and arguments that make no sense it prints and exits.
 pub fn parse() -> Command {
     Arguments::parse().command()
+}
+
+/// The command line as clap knows it.
+fn description() -> clap::Command {
+    <Arguments as CommandFactory>::command()
 }
 
 /// Prints the plan for this machine and configuration. Call it before any thread is pinned.
@@ -139,18 +160,19 @@ impl Arguments {
             None => Command::Serve,
             Some(Tool::Plan) => Command::Plan,
             Some(Tool::OpenApi) => Command::OpenApi,
-            Some(Tool::Check) => Command::Check,
+            Some(Tool::Doctor(command)) => Command::Doctor(command),
+            Some(Tool::Healthcheck) => Command::Healthcheck,
             Some(Tool::Journal(command)) => Command::Journal(command),
             Some(Tool::Snapshot(command)) => Command::Snapshot(command),
             Some(Tool::Top(command)) => Command::Top(command),
+            Some(Tool::Completions(command)) => Command::Completions(command),
+            Some(Tool::Man(command)) => Command::Man(command),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[track_caller]
@@ -166,11 +188,13 @@ mod tests {
     fn the_command_is_the_first_word_and_serving_needs_none() {
         check(&[], Some(Command::Serve));
         check(&["plan"], Some(Command::Plan));
-        check(&["check"], Some(Command::Check));
+        check(&["doctor"], Some(Command::Doctor(DoctorCommand::default())));
+        check(&["healthcheck"], Some(Command::Healthcheck));
         check(&["openapi"], Some(Command::OpenApi));
         check(&["serve"], None);
         check(&["--port", "1"], None);
-        check(&["plan", "check"], None);
+        check(&["plan", "doctor"], None);
+        check(&["completions", "dos"], None);
         check(&["journal"], None);
         check(
             &["journal", "verify"],
@@ -212,9 +236,7 @@ mod tests {
 
     #[test]
     fn the_long_help_names_every_variable() {
-        let help = <Arguments as CommandFactory>::command()
-            .render_long_help()
-            .to_string();
+        let help = description().render_long_help().to_string();
         for variable in crate::config::VARIABLES {
             assert!(help.contains(variable.name), "{}", variable.name);
         }
@@ -222,6 +244,6 @@ mod tests {
 
     #[test]
     fn the_description_for_clap_is_consistent() {
-        <Arguments as CommandFactory>::command().debug_assert();
+        description().debug_assert();
     }
 }

@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
-use crate::runtime::disk::{Disk, Open, SystemDisk};
+use crate::runtime::disk::{Disk, Open, SystemDisk, Writes};
 
 pub(super) const LOCK_NAME: &str = ".central-inventory.lock";
 /// Digits of the first offset in a segment's name: enough for any u64, so that names sort as offsets do.
@@ -39,9 +40,18 @@ impl Files {
     /// On the machine's own disk.
     pub fn new(snapshot: PathBuf, active: PathBuf) -> Files {
         Files {
-            disk: Arc::new(SystemDisk),
+            disk: Arc::new(SystemDisk::default()),
             snapshot,
             active,
+        }
+    }
+
+    /// The same, written through the page cache.
+    pub fn buffered(self) -> Files {
+        let writes = Writes::Buffered;
+        Files {
+            disk: Arc::new(SystemDisk { writes }),
+            ..self
         }
     }
 
@@ -166,19 +176,19 @@ pub fn describe(error: io::Error, what: String) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
-/// Checks that the file system of `path` takes writes past the page cache, as the journal makes them.
-pub fn check_direct_io(path: &Path) -> io::Result<()> {
+/// Whether the file system of `path`, a file, takes writes past the page cache.
+///
+/// # Errors
+/// If the file cannot be opened for another reason.
+pub fn takes_direct_io(path: &Path) -> io::Result<bool> {
     let flags = OFlags::WRONLY | OFlags::DIRECT | OFlags::CLOEXEC;
     match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(_file) => Ok(()),
-        Err(error) => Err(describe(
-            error.into(),
-            format!(
-                "{}: its file system does not allow direct I/O, which the journal needs: set EVENTS_FILE_PATH to a \
-                 local disk",
-                path.display()
-            ),
-        )),
+        Ok(_file) => Ok(true),
+        Err(Errno::INVAL) => Ok(false),
+        Err(error) => {
+            let what = format!("cannot open {} for writing", path.display());
+            Err(describe(error.into(), what))
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use slog::{Logger, debug, warn};
 
 use super::metrics::{Metrics, Wired, text};
+use super::service_manager::ServiceManager;
 use crate::api::{ResponseBody, preferred};
 use crate::lifecycle::Lifecycle;
 use crate::runtime::clock::Uptime;
@@ -47,9 +48,12 @@ pub struct Wiring {
     pub lifecycle: Arc<Lifecycle>,
     /// For what an operator must know.
     pub log: Logger,
+    /// Who is told that the server is alive.
+    pub manager: ServiceManager,
 }
 
 struct Port {
+    manager: ServiceManager,
     metrics: Arc<Metrics>,
     wired: Arc<Wired>,
     log: Logger,
@@ -70,6 +74,7 @@ pub async fn run(wiring: Wiring) {
         metrics: wiring.metrics,
         wired: wiring.wired,
         log: wiring.log,
+        manager: wiring.manager,
         uptime: Uptime::start(),
         open: RefCell::default(),
         is_sampling_disk: Cell::new(false),
@@ -168,6 +173,9 @@ impl Port {
         let now_ns = u64::try_from(self.uptime.elapsed().as_nanos()).unwrap_or(u64::MAX);
         // 0 stands for never.
         self.metrics.sample(now_ns.max(1));
+        if !self.metrics.has_stalled_executor() {
+            self.manager.alive();
+        }
         if let Some(directory) = self.wired.directory.clone()
             && !self.is_sampling_disk.replace(true)
         {

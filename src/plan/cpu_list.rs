@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Numbers in ascending order, shown with ranges for neighbours.
-pub(super) struct CpuList<'a>(pub(super) &'a [usize]);
+pub struct CpuList<'a>(pub &'a [usize]);
 
 impl fmt::Display for CpuList<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

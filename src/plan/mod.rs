@@ -20,7 +20,7 @@ use std::time::Duration;
 pub use cpu_plan::{CpuPlan, CpuPlanError};
 pub use machine::Machine;
 
-use cpu_list::CpuList;
+pub use cpu_list::CpuList;
 use layout::Layout;
 
 /// A part of the server that runs on one executor.

@@ -14,7 +14,7 @@ use std::pin::Pin;
 
 use rustix::fs::Advice;
 
-use super::file::DmaSegment;
+use super::file::{BufferedSegment, DmaSegment};
 
 /// A future of this thread.
 pub type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -86,7 +86,20 @@ pub trait DirectFile {
 
 /// The machine's own.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SystemDisk;
+pub struct SystemDisk {
+    /// How segments are written.
+    pub writes: Writes,
+}
+
+/// Which way blocks take to the disk. Either way they are there after a sync.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Writes {
+    /// Past the page cache.
+    #[default]
+    Direct,
+    /// Through the page cache, where the file system refuses the other.
+    Buffered,
+}
 
 impl Disk for SystemDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn DiskFile>> {
@@ -101,8 +114,10 @@ impl Disk for SystemDisk {
 
     fn open_direct<'a>(&'a self, path: &'a Path) -> Local<'a, io::Result<Box<dyn DirectFile>>> {
         Box::pin(async move {
-            let file: Box<dyn DirectFile> = Box::new(DmaSegment::open(path).await?);
-            Ok(file)
+            Ok(match self.writes {
+                Writes::Direct => Box::new(DmaSegment::open(path).await?) as Box<dyn DirectFile>,
+                Writes::Buffered => Box::new(BufferedSegment::open(path).await?),
+            })
         })
     }
 

@@ -1,9 +1,9 @@
-//! A segment that is written past the page cache, in whole blocks, and synced through io_uring.
+//! A segment that is written in whole blocks, past the page cache where the file system allows it, and synced through io_uring.
 
 use std::io;
 use std::path::Path;
 
-use glommio::io::{DmaFile, OpenOptions};
+use glommio::io::{BufferedFile, DmaFile, OpenOptions};
 
 use super::disk::{DirectFile, Local};
 
@@ -52,6 +52,52 @@ impl DmaSegment {
 }
 
 impl DirectFile for DmaSegment {
+    fn write_blocks<'a>(&'a self, position: u64, blocks: &'a [u8]) -> Local<'a, io::Result<()>> {
+        Box::pin(self.write_all(position, blocks))
+    }
+
+    fn sync(&self) -> Local<'_, io::Result<()>> {
+        Box::pin(async { self.file.fdatasync().await.map_err(io::Error::from) })
+    }
+
+    fn close(self: Box<Self>) -> Local<'static, io::Result<()>> {
+        Box::pin(async { self.file.close().await.map_err(io::Error::from) })
+    }
+}
+
+/// A [`DirectFile`] on a file system that refuses direct I/O: the same blocks, through the page cache.
+pub struct BufferedSegment {
+    file: BufferedFile,
+}
+
+impl BufferedSegment {
+    /// Opens an existing file for writing.
+    pub async fn open(path: &Path) -> io::Result<BufferedSegment> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .buffered_open(path)
+            .await
+            .map_err(io::Error::from)?;
+        Ok(BufferedSegment { file })
+    }
+
+    /// Short writes are continued.
+    async fn write_all(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut done = 0;
+        while done < bytes.len() {
+            let rest = bytes[done..].to_vec();
+            let written = self.file.write_at(rest, position + done as u64).await;
+            match written.map_err(io::Error::from)? {
+                0 => return Err(io::Error::from(io::ErrorKind::WriteZero)),
+                written => done += written,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl DirectFile for BufferedSegment {
     fn write_blocks<'a>(&'a self, position: u64, blocks: &'a [u8]) -> Local<'a, io::Result<()>> {
         Box::pin(self.write_all(position, blocks))
     }

@@ -1,18 +1,68 @@
 //! What the machine must offer, checked before glommio would panic about it, and said in plain words.
 
+use std::fmt;
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+use rustix::io_uring::{IoringOp, IoringRegisterOp, io_uring_register, io_uring_setup};
 use rustix::process::{Resource, getrlimit};
 
 /// The least locked memory with which an executor starts, in bytes.
 const MEMLOCK_MIN: u64 = 512 << 10;
+
+/// What executors ask of io_uring. All are there since Linux 5.6; what uses them needs 5.8.
+const OPERATIONS: [(IoringOp, &str); 24] = [
+    (IoringOp::Nop, "NOP"),
+    (IoringOp::Readv, "READV"),
+    (IoringOp::Writev, "WRITEV"),
+    (IoringOp::Fsync, "FSYNC"),
+    (IoringOp::ReadFixed, "READ_FIXED"),
+    (IoringOp::WriteFixed, "WRITE_FIXED"),
+    (IoringOp::PollAdd, "POLL_ADD"),
+    (IoringOp::PollRemove, "POLL_REMOVE"),
+    (IoringOp::Sendmsg, "SENDMSG"),
+    (IoringOp::Recvmsg, "RECVMSG"),
+    (IoringOp::Timeout, "TIMEOUT"),
+    (IoringOp::TimeoutRemove, "TIMEOUT_REMOVE"),
+    (IoringOp::Accept, "ACCEPT"),
+    (IoringOp::LinkTimeout, "LINK_TIMEOUT"),
+    (IoringOp::Connect, "CONNECT"),
+    (IoringOp::Fallocate, "FALLOCATE"),
+    (IoringOp::Openat, "OPENAT"),
+    (IoringOp::Close, "CLOSE"),
+    (IoringOp::Statx, "STATX"),
+    (IoringOp::Read, "READ"),
+    (IoringOp::Write, "WRITE"),
+    (IoringOp::Send, "SEND"),
+    (IoringOp::Recv, "RECV"),
+    (IoringOp::AsyncCancel, "ASYNC_CANCEL"),
+];
 
 /// One thing that was checked.
 #[derive(Debug)]
 pub struct Check {
     /// What was checked.
     pub name: &'static str,
-    /// What was found, or what is wrong and what to do.
-    pub outcome: Result<String, String>,
+    /// What was found, or what is wrong.
+    pub outcome: Result<String, Problem>,
 }
+
+/// What keeps the server from running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong.
+    pub found: String,
+    /// What to do about it.
+    pub advice: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.found, self.advice)
+    }
+}
+
+impl std::error::Error for Problem {}
 
 /// Checks io_uring and locked memory.
 pub fn run() -> Vec<Check> {
@@ -23,51 +73,123 @@ pub fn run() -> Vec<Check> {
         },
         Check {
             name: "locked memory",
-            outcome: memlock(),
+            outcome: memlock(getrlimit(Resource::Memlock).current),
         },
     ]
 }
 
-fn io_uring() -> Result<String, String> {
+fn io_uring() -> Result<String, Problem> {
     let mut params = rustix::io_uring::io_uring_params::default();
-    // SAFETY: io_uring_setup only fills `params`; the descriptor it returns is owned and closed at once.
-    match unsafe { rustix::io_uring::io_uring_setup(1, &mut params) } {
-        Ok(_descriptor) => Ok("available".to_owned()),
-        Err(error) => Err(io_uring_advice(error)),
+    // SAFETY: io_uring_setup only fills `params`; the descriptor it returns is owned and closed here.
+    let ring = unsafe { io_uring_setup(1, &mut params) }.map_err(io_uring_problem)?;
+    let supported = Operations::of(&ring).map_err(io_uring_problem)?;
+    let missing = OPERATIONS.iter().filter(|(op, _)| !supported.has(*op));
+    let missing: Vec<&str> = missing.map(|(_, name)| *name).collect();
+    match missing.is_empty() {
+        true => Ok(format!("allowed, all {} operations", OPERATIONS.len())),
+        false => Err(Problem {
+            found: format!("io_uring has no {}", missing.join(", ")),
+            advice: "Linux 5.8 or later is needed".to_owned(),
+        }),
     }
 }
 
-fn io_uring_advice(error: rustix::io::Errno) -> String {
-    use rustix::io::Errno;
+/// What a ring's kernel can do: the answer to `IORING_REGISTER_PROBE`, read as bytes, because later kernels know
+/// operations that we have no name for.
+#[repr(C, align(8))]
+struct Operations {
+    head: [u8; 16],
+    operations: [[u8; 8]; Operations::COUNT_MAX],
+}
+
+impl Operations {
+    const COUNT_MAX: usize = 256;
+    const SUPPORTED: u8 = 1;
+
+    fn of(ring: &OwnedFd) -> Result<Operations, Errno> {
+        let mut probe = Operations {
+            head: [0; 16],
+            operations: [[0; 8]; Operations::COUNT_MAX],
+        };
+        let (at, count) = ((&raw mut probe).cast(), Operations::COUNT_MAX as u32);
+        // SAFETY: `probe` is laid out as struct io_uring_probe with room for `count` operations, zeroed as the kernel
+        // demands, and outlives the call.
+        unsafe { io_uring_register(ring, IoringRegisterOp::RegisterProbe, at, count) }?;
+        Ok(probe)
+    }
+
+    fn has(&self, operation: IoringOp) -> bool {
+        let known = &self.operations[..usize::from(self.head[1])];
+        let mut known = known.iter();
+        known.any(|it| it[0] == operation as u8 && it[2] & Operations::SUPPORTED != 0)
+    }
+}
+
+fn io_uring_problem(error: Errno) -> Problem {
     let disabled = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
     let advice = match (disabled.as_deref().map(str::trim), error) {
         (Ok("1" | "2"), _) => {
             "the kernel setting kernel.io_uring_disabled forbids it: set it to 0 (sysctl -w kernel.io_uring_disabled=0)"
         }
         (_, Errno::NOSYS) => {
-            "the kernel is too old or was built without it: Linux 5.8 or later is needed"
+            "a seccomp profile forbids it (in a container: docker run --security-opt \
+             seccomp=tuning/container/seccomp.json), or the kernel is too old or was built without it: Linux 5.8 or \
+             later is needed"
         }
         (_, Errno::PERM | Errno::ACCESS) => {
             "a seccomp profile forbids it: in a container, allow io_uring_setup, io_uring_enter and \
-             io_uring_register (docker run --security-opt seccomp=<profile>)"
+             io_uring_register (docker run --security-opt seccomp=tuning/container/seccomp.json)"
         }
         (_, Errno::NOMEM) => {
             "locked memory is too small: raise it (ulimit -l, or --ulimit memlock=-1)"
         }
         _ => "see io_uring_setup(2)",
     };
-    format!("io_uring cannot be used ({error}): {advice}")
+    Problem {
+        found: format!("io_uring cannot be used ({error})"),
+        advice: advice.to_owned(),
+    }
 }
 
-fn memlock() -> Result<String, String> {
-    match getrlimit(Resource::Memlock).current {
+fn memlock(limit: Option<u64>) -> Result<String, Problem> {
+    match limit {
         None => Ok("unlimited".to_owned()),
         Some(bytes) if bytes >= MEMLOCK_MIN => Ok(format!("{} KiB", bytes >> 10)),
-        Some(bytes) => Err(format!(
-            "the limit of locked memory is {} KiB, at least {} KiB are needed: raise it (ulimit -l, LimitMEMLOCK= \
-             in systemd, or docker run --ulimit memlock=-1)",
-            bytes >> 10,
-            MEMLOCK_MIN >> 10
-        )),
+        Some(bytes) => Err(Problem {
+            found: format!(
+                "the limit of locked memory is {} KiB, at least {} KiB are needed",
+                bytes >> 10,
+                MEMLOCK_MIN >> 10
+            ),
+            advice:
+                "raise it (ulimit -l, LimitMEMLOCK= in systemd, or docker run --ulimit memlock=-1)"
+                    .to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_every_operation_and_one_that_does_not_exist_is_missed() {
+        assert_eq!(
+            Ok(format!("allowed, all {} operations", OPERATIONS.len())),
+            io_uring()
+        );
+        let none = Operations {
+            head: [0; 16],
+            operations: [[0; 8]; Operations::COUNT_MAX],
+        };
+        assert!(!none.has(IoringOp::Nop));
+    }
+
+    #[test]
+    fn locked_memory_is_enough_from_the_least_on() {
+        assert_eq!(Ok("512 KiB".to_owned()), memlock(Some(MEMLOCK_MIN)));
+        assert_eq!(Ok("unlimited".to_owned()), memlock(None));
+        let problem = memlock(Some(MEMLOCK_MIN - 1)).unwrap_err().to_string();
+        assert!(problem.contains("511 KiB") && problem.contains("LimitMEMLOCK="));
     }
 }

@@ -26,6 +26,7 @@ use crate::observe::metrics::Wired;
 use crate::observe::metrics::{LogMetrics, Metrics};
 #[cfg(feature = "otlp")]
 use crate::observe::otlp::{self, Export};
+use crate::observe::service_manager::ServiceManager;
 use crate::observe::{log, port};
 use crate::plan::{ExecutorPlan, Machine, Plan};
 use crate::runtime::executor::Executor;
@@ -133,7 +134,9 @@ fn start_and_wait(
     let started = roles.start(&plan)?;
     #[cfg(feature = "otlp")]
     let export = start_export(&shared, &wired)?;
+    let manager = ServiceManager::of_environment(log.clone());
     let port = port::Wiring {
+        manager: manager.clone(),
         socket: metrics_socket,
         metrics,
         wired,
@@ -143,8 +146,9 @@ fn start_and_wait(
     let ops = Executor::start(&ops_plan(&machine), false, || port::run(port))?;
     info!(log, "Listening"; "address" => %address, "acceptors" => plan.acceptor_count,
         "shards" => plan.shard_count, "metrics" => %metrics_address, "version" => env!("CARGO_PKG_VERSION"));
+    let reload = || manager.reloading(|| reload.run());
     let is_told_to_stop = || signals.is_told_to_stop(&reload);
-    let state = match State::recover(config, files, &router, log, is_told_to_stop) {
+    let state = match State::recover(config, files, &router, log, &manager, is_told_to_stop) {
         Ok(state) => state,
         Err(error) if state::is_interruption(&*error) => {
             info!(log, "Stopped while recovering");
@@ -154,9 +158,11 @@ fn start_and_wait(
     };
     let executors = started.hand_over(&plan, state);
     info!(log, "Ready"; "ms" => lifecycle.uptime().as_millis() as u64);
+    manager.ready();
 
     signals.wait_for_stop(&reload);
     info!(log, "Stopping: finishing what is in flight");
+    manager.stopping();
     lifecycle.drain();
     for executor in executors {
         executor.join()?;

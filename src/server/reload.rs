@@ -103,23 +103,23 @@ impl CaughtSignals {
         Signals::new([SIGTERM, SIGINT, SIGHUP]).map(CaughtSignals)
     }
 
-    /// Whether the server was told to stop. Reads again what it was told to.
-    pub fn is_told_to_stop(&mut self, reload: &Reload) -> bool {
+    /// Whether the server was told to stop. Calls `reload` where it was told to read again.
+    pub fn is_told_to_stop(&mut self, reload: &impl Fn()) -> bool {
         let mut is_told = false;
         for signal in self.0.pending() {
             match signal {
-                SIGHUP => reload.run(),
+                SIGHUP => reload(),
                 _ => is_told = true,
             }
         }
         is_told
     }
 
-    /// Waits until the server is told to stop, and meanwhile reads again what it is told to.
-    pub fn wait_for_stop(&mut self, reload: &Reload) {
+    /// Waits until the server is told to stop, and meanwhile calls `reload` where it is told to read again.
+    pub fn wait_for_stop(&mut self, reload: &impl Fn()) {
         for signal in self.0.forever() {
             match signal {
-                SIGHUP => reload.run(),
+                SIGHUP => reload(),
                 _ => return,
             }
         }

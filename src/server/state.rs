@@ -12,6 +12,7 @@ use crate::journal::directory::{self, Files};
 use crate::journal::recover::{
     self, FirstStart, Progress, RecoverError, Recovered, Settings, Target,
 };
+use crate::observe::service_manager::ServiceManager;
 use crate::runtime::clock::{self, Uptime};
 use crate::sequencer::feed::Feed;
 use crate::sequencer::order::Order;
@@ -58,6 +59,7 @@ impl State {
         files: Option<Files>,
         router: &Router,
         log: &Logger,
+        manager: &ServiceManager,
         mut interrupted: impl FnMut() -> bool,
     ) -> Result<State, Box<dyn std::error::Error>> {
         let mut state = State {
@@ -91,7 +93,7 @@ impl State {
         let mut watch = |progress: Progress| {
             if started.now_ms() >= next_report_ms {
                 next_report_ms = started.now_ms() + PROGRESS_EVERY_MS;
-                report_progress(&progress, log);
+                report_progress(&progress, log, manager);
             }
             match interrupted() {
                 true => ControlFlow::Break(()),
@@ -99,7 +101,14 @@ impl State {
             }
         };
         let recovered = recover::recover(&files, &settings(config), target, &mut watch)?;
-        directory::check_direct_io(&files.active)?;
+        let files = match directory::takes_direct_io(&files.active)? {
+            true => files,
+            false => {
+                warn!(log, "The file system refuses direct I/O: the journal is written through the page cache, as durable but slower";
+                    "path" => %files.active.display());
+                files.buffered()
+            }
+        };
         report(&recovered, &state.shards, started.now_ms(), log);
         state.feed.begin_at(recovered.next_offset);
         let sync_per_group = config.journal_sync == JournalSync::Always;
@@ -136,8 +145,9 @@ fn empty_shards(config: &Config) -> io::Result<Vec<Shard>> {
     (0..config.shard_count).map(shard).collect()
 }
 
-fn report_progress(progress: &Progress, log: &Logger) {
+fn report_progress(progress: &Progress, log: &Logger, manager: &ServiceManager) {
     let percent = (100 * progress.bytes) / progress.bytes_total.max(1);
+    manager.recovering(percent);
     info!(log, "Recovering"; "percent" => percent, "events" => progress.events,
         "mib" => progress.bytes >> 20, "mib_total" => progress.bytes_total >> 20);
 }

@@ -144,7 +144,7 @@ fn production_refuses_example_keys_in_whatever_form_and_says_all_that_is_wrong()
     let said = builder
         .env("ADMIN_API_KEYS_FILE", "/nowhere/keys")
         .env("ADMIN_API_KEYS", "")
-        .run(&["check"]);
+        .run(&["doctor"]);
     assert_eq!(said.code, Some(1), "{said:?}");
     let reason = "ADMIN_API_KEYS_FILE=\"/nowhere/keys\": the file cannot be read: No such file";
     assert!(said.stdout.contains(reason), "{said:?}");

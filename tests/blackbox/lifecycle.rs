@@ -344,7 +344,7 @@ fn a_configuration_with_many_errors_is_refused_with_all_of_them() {
 #[test]
 fn each_value_that_is_not_allowed_is_refused_by_name() {
     for (name, value) in INVALID {
-        let checked = Builder::new().env(name, value).run(&["check"]);
+        let checked = Builder::new().env(name, value).run(&["doctor"]);
         assert!(
             checked.code.is_some_and(|code| code != 0),
             "{name}={value} was taken: {checked:?}"
@@ -362,7 +362,7 @@ fn the_two_ports_must_differ() {
     let said = Builder::new()
         .env("PORT", 12345)
         .env("METRICS_PORT", 12345)
-        .run(&["check"]);
+        .run(&["doctor"]);
     assert_ne!(said.code, Some(0), "{said:?}");
     assert!((said.stdout + &said.stderr).contains("METRICS_PORT"));
 }
@@ -392,7 +392,7 @@ fn values_at_the_bounds_and_in_other_spellings_are_taken() {
         ("TRUSTED_PROXIES", "10.0.0.0/8,::1/128"),
         ("API_KEYS", ""),
     ] {
-        let checked = Builder::new().env(name, value).run(&["check"]);
+        let checked = Builder::new().env(name, value).run(&["doctor"]);
         assert_eq!(
             checked.code,
             Some(0),
@@ -464,7 +464,7 @@ fn the_command_line_says_its_version() {
 #[test]
 fn the_help_lists_the_commands_and_every_variable() {
     let said = Builder::new().run(&["--help"]).succeeded();
-    for command in ["plan", "check"] {
+    for command in ["plan", "doctor"] {
         assert!(said.contains(command), "no {command} in {said}");
     }
     let others = [
@@ -492,9 +492,9 @@ fn the_plan_maps_every_role() {
 }
 
 #[test]
-fn a_check_of_a_sound_configuration_succeeds_and_changes_nothing() {
+fn a_doctor_finds_a_sound_configuration_sound_and_changes_nothing() {
     let builder = Builder::new();
-    builder.run(&["check"]).succeeded();
+    builder.run(&["doctor"]).succeeded();
     assert!(!builder.events_path().exists() && !builder.data_path().exists());
 }
 

@@ -30,12 +30,14 @@ mod keys;
 mod kill_loop;
 mod lifecycle;
 mod limits;
+mod machine;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod products;
 mod rate_limits;
 mod recovering;
 mod semantics;
+mod service_manager;
 mod snapshots;
 mod tls;
 mod tools;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +30,8 @@ const PORT_TRIES: usize = 10;
 pub struct Builder {
     environment: BTreeMap<String, String>,
     directory: Arc<TempDir>,
+    /// A program and its arguments that end with running what follows, as `taskset -c 1` does.
+    wrapper: Vec<String>,
 }
 
 impl Builder {
@@ -38,7 +40,14 @@ impl Builder {
         Self {
             environment: BTreeMap::new(),
             directory: Arc::new(directory),
+            wrapper: Vec::new(),
         }
+    }
+
+    /// Is run by `wrapper`, a program that becomes what it runs.
+    pub fn under(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|word| (*word).to_owned()).collect();
+        self
     }
 
     pub fn env(mut self, name: &str, value: impl ToString) -> Self {
@@ -152,15 +161,27 @@ impl Builder {
         Server {
             process,
             builder: self.clone(),
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-            metrics_address: SocketAddr::from((Ipv4Addr::LOCALHOST, metrics_port)),
+            address: SocketAddr::new(self.ip(), port),
+            metrics_address: SocketAddr::new(self.ip(), metrics_port),
             stdout,
             stderr,
         }
     }
 
+    /// The address that the server listens on.
+    fn ip(&self) -> IpAddr {
+        let address = self.environment.get("BIND_ADDRESS");
+        let parsed = address.and_then(|address| address.parse().ok());
+        parsed.unwrap_or(Ipv4Addr::LOCALHOST.into())
+    }
+
     fn command(&self, port: u16, metrics_port: u16, stdout: &Path, stderr: &Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_central-inventory"));
+        let mut words = self.wrapper.iter().map(String::as_str);
+        let binary = env!("CARGO_BIN_EXE_central-inventory");
+        let mut command = Command::new(words.next().unwrap_or(binary));
+        if !self.wrapper.is_empty() {
+            command.args(words).arg(binary);
+        }
         command
             .current_dir(self.directory())
             .env_clear()

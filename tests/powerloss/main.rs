@@ -34,6 +34,7 @@ mod workload;
 mod on_disk;
 mod stock;
 
+mod buffered_disk;
 mod failing_disk;
 mod full_disk;
 mod power;

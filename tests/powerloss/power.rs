@@ -93,6 +93,7 @@ impl Machine {
         for name in ["", "events.json"] {
             disk.set_sync_time(name, Duration::from_micros(random.below(5000) as u64));
         }
+        disk.refuse_direct_io(random.one_in(4));
         let logs = Builder::new();
         let first = settings(random, &disk, &logs, journal_sync).start();
         let record = Record::begin(&mut first.client(), TTL);
