@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Doctor(command) => cli::doctor(command),
         Command::Healthcheck => cli::healthcheck(),
         Command::Journal(command) => cli::journal(&command),
+        Command::Backup(command) => cli::backup(&command),
         Command::Snapshot(command) => cli::snapshot(&command),
         Command::Top(command) => cli::top(&command),
         Command::Completions(command) => cli::completions(command),

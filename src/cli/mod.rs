@@ -3,6 +3,7 @@
 //! besides commands says which part of the data to take, where copies go to and come from, and which server to watch.
 
 mod aside;
+mod backup;
 mod doctor;
 mod healthcheck;
 mod help;
@@ -23,6 +24,7 @@ use crate::journal::directory::Files;
 use crate::plan::{Machine, Plan};
 use crate::server;
 
+pub use backup::{BackupCommand, backup};
 pub use doctor::{DoctorCommand, doctor};
 pub use healthcheck::healthcheck;
 pub use help::variables_help;
@@ -46,6 +48,8 @@ pub enum Command {
     OpenApi,
     /// Look at the journal.
     Journal(JournalCommand),
+    /// Copy snapshot and journal.
+    Backup(BackupCommand),
     /// Copy the state out or in.
     Snapshot(SnapshotCommand),
     /// Watch a running server.
@@ -84,6 +88,8 @@ enum Tool {
     /// Look at the journal in EVENTS_FILE_PATH, also while a server runs; nothing is changed.
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Copy snapshot and journal to a new directory that a server can start from, also while a server runs.
+    Backup(BackupCommand),
     /// Copy the state to a file or begin with the state of one; no server may run.
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
@@ -163,6 +169,7 @@ impl Arguments {
             Some(Tool::Doctor(command)) => Command::Doctor(command),
             Some(Tool::Healthcheck) => Command::Healthcheck,
             Some(Tool::Journal(command)) => Command::Journal(command),
+            Some(Tool::Backup(command)) => Command::Backup(command),
             Some(Tool::Snapshot(command)) => Command::Snapshot(command),
             Some(Tool::Top(command)) => Command::Top(command),
             Some(Tool::Completions(command)) => Command::Completions(command),
@@ -207,6 +214,7 @@ mod tests {
             dump(Some(3), Some(9)),
         );
         check(&["journal", "dump", "--from", "-3"], None);
+        check(&["backup"], None);
         check(&["snapshot", "export"], None);
         let export = |force| SnapshotCommand::Export {
             file: "a".into(),

@@ -2,6 +2,7 @@
 //! stores that are far behind, and for an operator.
 
 pub(crate) mod canonical;
+pub mod copy;
 pub mod directory;
 pub mod dump;
 pub mod foreign;

@@ -16,6 +16,7 @@ mod recorder;
 mod server;
 mod workload;
 
+mod backup;
 mod bad_input;
 mod conservation;
 mod cors;
