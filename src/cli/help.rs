@@ -65,6 +65,33 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 mod tests {
     use super::*;
 
+    const BEGIN: &str = "<!-- Made from src/config/variables.rs: UPDATE_README=1 cargo test --lib the_readme -->\n";
+    const END: &str = "<!-- Until here. -->\n";
+
+    /// Every variable as a table in Markdown.
+    fn variables_table() -> String {
+        let cell = |text: &str| text.replace('|', "\\|").replace('<', "&lt;").replace('*', "\\*");
+        let row = |it: &Variable| {
+            let (default, allowed) = (cell(it.default), cell(it.allowed));
+            format!("| `{}` | {default} | {allowed} | {} |\n", it.name, cell(it.meaning))
+        };
+        let rows: String = VARIABLES.iter().map(row).collect();
+        format!("| variable | default | allowed | what it decides |\n|---|---|---|---|\n{rows}")
+    }
+
+    #[test]
+    fn the_readme_has_every_variable_as_the_code_has_it() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+        let readme = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = readme.split_once(BEGIN).expect("the table begins");
+        let (table, behind) = rest.split_once(END).expect("the table ends");
+        if std::env::var_os("UPDATE_README").is_some() {
+            let text = format!("{before}{BEGIN}{}{END}{behind}", variables_table());
+            return std::fs::write(path, text).unwrap();
+        }
+        assert!(table == variables_table(), "README.md is not up to date: {BEGIN}");
+    }
+
     #[test]
     fn names_and_texts_stand_in_two_columns_no_wider_than_a_page() {
         let help = variables_help();
