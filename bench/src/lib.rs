@@ -1,3 +1,23 @@
 //! The load generator of central-inventory, as a library: what a run is made of, and what is made of it.
+//!
+//! ```text
+//!  options ─▶ run ─▶ server (starts one)   control (products, listing, feed)
+//!              │
+//!              ├──▶ engine: a thread per CPU ─▶ workers ─▶ client ─▶ the server
+//!              │            followers ───────────────────┘
+//!              ├──▶ verify: books against listing against feed
+//!              └──▶ report ─▶ table, JSON, page, picture;  compare
+//! ```
 
+pub mod books;
+pub mod client;
+pub mod control;
+pub mod engine;
+pub mod machine;
+pub mod options;
 pub mod report;
+pub mod run;
+pub mod scrape;
+pub mod server;
+pub mod verify;
+pub mod workload;

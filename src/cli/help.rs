@@ -65,15 +65,24 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const BEGIN: &str = "<!-- Made from src/config/variables.rs: UPDATE_README=1 cargo test --lib the_readme -->\n";
+    const BEGIN: &str =
+        "<!-- Made from src/config/variables.rs: UPDATE_README=1 cargo test --lib the_readme -->\n";
     const END: &str = "<!-- Until here. -->\n";
 
     /// Every variable as a table in Markdown.
     fn variables_table() -> String {
-        let cell = |text: &str| text.replace('|', "\\|").replace('<', "&lt;").replace('*', "\\*");
+        let cell = |text: &str| {
+            text.replace('|', "\\|")
+                .replace('<', "&lt;")
+                .replace('*', "\\*")
+        };
         let row = |it: &Variable| {
             let (default, allowed) = (cell(it.default), cell(it.allowed));
-            format!("| `{}` | {default} | {allowed} | {} |\n", it.name, cell(it.meaning))
+            format!(
+                "| `{}` | {default} | {allowed} | {} |\n",
+                it.name,
+                cell(it.meaning)
+            )
         };
         let rows: String = VARIABLES.iter().map(row).collect();
         format!("| variable | default | allowed | what it decides |\n|---|---|---|---|\n{rows}")
@@ -89,7 +98,10 @@ mod tests {
             let text = format!("{before}{BEGIN}{}{END}{behind}", variables_table());
             return std::fs::write(path, text).unwrap();
         }
-        assert!(table == variables_table(), "README.md is not up to date: {BEGIN}");
+        assert!(
+            table == variables_table(),
+            "README.md is not up to date: {BEGIN}"
+        );
     }
 
     #[test]

@@ -87,6 +87,11 @@ impl Executor {
         Ok(Executor { thread, name })
     }
 
+    /// Whether `main` has returned.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Waits until `main` has returned.
     pub fn join(self) -> io::Result<()> {
         match self.thread.join() {

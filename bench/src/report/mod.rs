@@ -115,7 +115,8 @@ pub struct Phase {
     pub seconds: f64,
     /// Latency and count by kind: `update`, `read`, `batch`, `replay`, `delivery`.
     pub kinds: BTreeMap<String, Kind>,
-    /// How operations ended: `applied` (updates, those in batches too), `conflicts`, `refused`, `replayed`, `throttled` (429),
+    /// How operations ended: `applied` (updates, those in batches too), `conflicts` (tried again), `given_up` (after too many),
+    /// `refused`, `replayed`, `found` (reads), `throttled` (429),
     /// `overloaded` (503), `errors` (no answer, or one that makes no sense), `delivered` (events, over all followers).
     pub outcomes: BTreeMap<String, u64>,
     /// Second by second.

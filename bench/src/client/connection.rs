@@ -1,0 +1,159 @@
+//! One connection, kept alive: a request goes out, its answer comes back. No pipelining.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::os::fd::{AsRawFd, RawFd};
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use glommio::net::TcpStream;
+
+use super::answer::Answer;
+
+/// More headers than a server of ours sends.
+const HEADERS_MAX: usize = 48;
+/// What is read at a time, at least.
+const READ_BYTES: usize = 16 << 10;
+/// No answer is longer: a page of events is at most 1 MiB and an event.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
+
+/// A connection to the server.
+pub struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    filled: usize,
+    /// Where in the buffer the latest answer's body is.
+    body: Range<usize>,
+}
+
+/// Where an answer's head ends, and what it says.
+#[derive(Clone, Copy)]
+struct Head {
+    status: u16,
+    is_replay: bool,
+    head_bytes: usize,
+    body_bytes: usize,
+}
+
+impl Connection {
+    /// Connects.
+    pub async fn open(address: SocketAddr) -> io::Result<Connection> {
+        let stream = TcpStream::connect(address).await.map_err(io::Error::from)?;
+        stream.set_nodelay(true).map_err(io::Error::from)?;
+        Ok(Connection {
+            stream,
+            buffer: vec![0; READ_BYTES],
+            filled: 0,
+            body: 0..0,
+        })
+    }
+
+    /// For who ends connections from outside, while this one lives.
+    pub fn descriptor(&self) -> RawFd {
+        self.stream.as_raw_fd()
+    }
+
+    /// The body of the latest answer.
+    pub fn last_body(&self) -> &[u8] {
+        &self.buffer[self.body.clone()]
+    }
+
+    /// Sends `request` and waits for its answer.
+    ///
+    /// # Errors
+    /// If the connection ends or what comes is no answer; then it cannot be used any more.
+    pub async fn ask(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
+        self.stream.write_all(request).await?;
+        self.filled = 0;
+        self.body = 0..0;
+        let head = loop {
+            self.read_more().await?;
+            if let Some(head) = parse_head(&self.buffer[..self.filled])? {
+                break head;
+            }
+        };
+        let end = head.head_bytes + head.body_bytes;
+        if end > ANSWER_BYTES_MAX {
+            return Err(malformed("an answer of more than 8 MiB"));
+        }
+        if self.buffer.len() < end {
+            self.buffer.resize(end, 0);
+        }
+        while self.filled < end {
+            self.read_more().await?;
+        }
+        if self.filled > end {
+            return Err(malformed("more came than one answer"));
+        }
+        self.body = head.head_bytes..end;
+        Ok(Answer {
+            status: head.status,
+            is_replay: head.is_replay,
+            body: self.last_body(),
+        })
+    }
+
+    async fn read_more(&mut self) -> io::Result<()> {
+        if self.filled == self.buffer.len() {
+            self.buffer.resize(self.filled + READ_BYTES, 0);
+        }
+        match self.stream.read(&mut self.buffer[self.filled..]).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                self.filled += read;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn malformed(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+fn parse_head(bytes: &[u8]) -> io::Result<Option<Head>> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut headers);
+    let parsed = response.parse(bytes).map_err(io::Error::other)?;
+    let httparse::Status::Complete(head_bytes) = parsed else {
+        return Ok(None);
+    };
+    let mut length = None;
+    let mut is_replay = false;
+    for header in response.headers.iter() {
+        if header.name.eq_ignore_ascii_case("content-length") {
+            let text = std::str::from_utf8(header.value).ok();
+            length = text.and_then(|text| text.parse().ok());
+        } else if header.name.eq_ignore_ascii_case("idempotent-replayed") {
+            is_replay = header.value == b"true";
+        }
+    }
+    Ok(Some(Head {
+        status: response.code.unwrap_or(0),
+        is_replay,
+        head_bytes,
+        body_bytes: length.ok_or_else(|| malformed("an answer without its length"))?,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_read_when_it_is_whole() {
+        let text =
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nIdempotent-Replayed: true\r\n\r\nhello";
+        for cut in 0..text.len() - 5 {
+            assert!(parse_head(&text[..cut]).unwrap().is_none(), "{cut}");
+        }
+        let head = parse_head(text).unwrap().unwrap();
+        assert_eq!(
+            (200, true, 5),
+            (head.status, head.is_replay, head.body_bytes)
+        );
+        assert_eq!(text.len() - 5, head.head_bytes);
+        assert!(parse_head(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+        assert!(parse_head(b"nonsense\r\n\r\n").is_err());
+    }
+}

@@ -1,0 +1,66 @@
+//! Ends connections whose answer does not come: a server that hangs must not hang who measures it.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use central_inventory::runtime::tcp;
+
+/// The connections of one executor.
+#[derive(Default)]
+pub struct Watch {
+    watched: RefCell<Vec<Rc<Watched>>>,
+}
+
+/// A connection that is watched.
+pub struct Watched {
+    descriptor: RawFd,
+    deadline: Cell<Option<Instant>>,
+}
+
+impl Watch {
+    /// Watches the connection with `descriptor`, until what is returned is given back to [`Watch::forget`].
+    pub fn over(&self, descriptor: RawFd) -> Rc<Watched> {
+        let watched = Rc::new(Watched {
+            descriptor,
+            deadline: Cell::new(None),
+        });
+        self.watched.borrow_mut().push(watched.clone());
+        watched
+    }
+
+    /// Must come before the connection is closed.
+    pub fn forget(&self, watched: &Rc<Watched>) {
+        self.watched
+            .borrow_mut()
+            .retain(|other| !Rc::ptr_eq(other, watched));
+    }
+
+    /// Ends those whose time is over.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        for watched in self.watched.borrow().iter() {
+            if watched
+                .deadline
+                .get()
+                .is_some_and(|deadline| deadline < now)
+            {
+                watched.deadline.set(None);
+                tcp::shutdown(watched.descriptor);
+            }
+        }
+    }
+}
+
+impl Watched {
+    /// An answer is waited for, for so long at most.
+    pub fn within(&self, limit: Duration) {
+        self.deadline.set(Some(Instant::now() + limit));
+    }
+
+    /// It came.
+    pub fn done(&self) {
+        self.deadline.set(None);
+    }
+}
