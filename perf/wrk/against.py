@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Two builds of the server side by side: rate, and CPU time of the server per request, as ratios of paired rounds.
 
-    perf/wrk/against.py BEFORE AFTER [--connections 64] [--rounds 15] [--seconds 3] [--scrape] [NAME=VALUE ...]
+    perf/wrk/against.py BEFORE AFTER [--connections 64] [--rounds 15] [--seconds 3] [--scrape] [--server-cpus 0]
+                        [NAME=VALUE ...]
 
 BEFORE and AFTER are binaries; `BEFORE:LOG_LEVEL=error` gives one of them its own environment, NAME=VALUE both. Servers run
-on CPU 0, wrk on CPU 1; within a round both are measured once, in turns the one and the other first. With --scrape the
-metrics port of AFTER is asked once a second meanwhile.
+on CPU 0, or where --server-cpus says, wrk on CPU 1; within a round both are measured once, in turns the one and the other
+first. With --scrape the metrics port of AFTER is asked once a second meanwhile.
 """
 import argparse
 import json
@@ -25,13 +26,13 @@ PRODUCTS = 1000
 
 
 class Server:
-    def __init__(self, spec, port, shared, directory):
+    def __init__(self, spec, port, cpus, shared, directory):
         binary, *own = spec.split(":")
         environment = dict(pair.split("=", 1) for pair in own + shared)
         os.makedirs(directory)
         self.url, self.metrics = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}/metrics"
         self.process = subprocess.Popen(
-            ["taskset", "-c", "0", binary],
+            ["taskset", "-c", cpus, binary],
             env={"PORT": str(port), "METRICS_PORT": str(port + 1), "BIND_ADDRESS": "127.0.0.1",
                  "RATE_LIMIT_ENABLED": "false", "DATA_PATH": f"{directory}/inventory.json",
                  "EVENTS_FILE_PATH": f"{directory}/events.json", **environment},
@@ -81,12 +82,13 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--scrape", action="store_true")
+    parser.add_argument("--server-cpus", default="0")
     options = parser.parse_args()
     servers, stop = [], threading.Event()
     with tempfile.TemporaryDirectory() as directory:
         try:
             for number, spec in enumerate([options.before, options.after]):
-                servers.append(Server(spec, 18081 + 10 * number, options.environment, f"{directory}/{number}"))
+                servers.append(Server(spec, 18081 + 10 * number, options.server_cpus, options.environment, f"{directory}/{number}"))
             if options.scrape:
                 threading.Thread(target=scrape, args=(servers[1], stop), daemon=True).start()
             for script in ["updates.lua", "reads.lua"]:
