@@ -9,6 +9,8 @@ use rustix::process::{Resource, getrlimit};
 
 /// The least locked memory with which an executor starts, in bytes.
 const MEMLOCK_MIN: u64 = 512 << 10;
+/// With so much locked memory every executor can register its buffers, in bytes.
+pub const MEMLOCK_AMPLE: u64 = 64 << 20;
 
 /// What executors ask of io_uring. All are there since Linux 5.6; what uses them needs 5.8.
 const OPERATIONS: [(IoringOp, &str); 24] = [

@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::tls::Tls;
 
 /// Connections that the kernel keeps waiting to be accepted, per listener.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 
 /// One socket per acceptor, all on the same port: the kernel spreads connections over them. Fails if another
 /// process listens there, although it too may have allowed the port to be shared.
