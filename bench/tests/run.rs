@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -200,6 +202,52 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// A server that stands still for 100 ms in each second: a tenth of the requests that were due meet it. A closed loop sends nothing
+/// meanwhile, and hardly notices.
+#[test]
+fn an_open_loop_shows_a_stall_that_a_closed_loop_hides() {
+    let server = Server::start(&[("RATE_LIMIT_ENABLED", "false")]);
+    let p99_ms = |how: &[&str]| {
+        let output = bench()
+            .args([
+                "--url",
+                &server.url,
+                "--preset",
+                "reads",
+                "--connections",
+                "4",
+                "--duration",
+                "4s",
+            ])
+            .args(["--warm-up", "500ms", "--products", "100", "--json", "-"])
+            .args(how)
+            .output()
+            .expect("it runs");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
+        let p99 = report["phases"][0]["kinds"]["read"]["latency"]["p99_us"].as_u64();
+        p99.expect("reads") / 1000
+    };
+    let is_over = AtomicBool::new(false);
+    let (open, closed) = thread::scope(|scope| {
+        scope.spawn(|| {
+            let pid = Pid::from_raw(server.process.id().cast_signed()).expect("a process");
+            while !is_over.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(900));
+                kill_process(pid, Signal::STOP).expect("it runs");
+                thread::sleep(Duration::from_millis(100));
+                kill_process(pid, Signal::CONT).expect("it is there");
+            }
+        });
+        let open = p99_ms(&["--rate", "200", "--arrivals", "even"]);
+        let closed = p99_ms(&["--closed"]);
+        is_over.store(true, Ordering::SeqCst);
+        (open, closed)
+    });
+    println!("p99: {open} ms in an open loop, {closed} ms in a closed one");
+    assert!(open >= 60, "the stall is not seen: {open} ms");
+    assert!(closed <= open, "{closed} ms in a closed loop");
 }
 
 /// The proof that verification can fail: somebody else changes a product of the run.
