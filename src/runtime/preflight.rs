@@ -129,27 +129,51 @@ impl Operations {
 
 fn io_uring_problem(error: Errno) -> Problem {
     let disabled = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
-    let advice = match (disabled.as_deref().map(str::trim), error) {
-        (Ok("1" | "2"), _) => {
-            "the kernel setting kernel.io_uring_disabled forbids it: set it to 0 (sysctl -w kernel.io_uring_disabled=0)"
-        }
-        (_, Errno::NOSYS) => {
-            "a seccomp profile forbids it (in a container: docker run --security-opt \
-             seccomp=tuning/container/seccomp.json), or the kernel is too old or was built without it: Linux 5.8 or \
-             later is needed"
-        }
-        (_, Errno::PERM | Errno::ACCESS) => {
-            "a seccomp profile forbids it: in a container, allow io_uring_setup, io_uring_enter and \
-             io_uring_register (docker run --security-opt seccomp=tuning/container/seccomp.json)"
-        }
-        (_, Errno::NOMEM) => {
-            "locked memory is too small: raise it (ulimit -l, or --ulimit memlock=-1)"
-        }
-        _ => "see io_uring_setup(2)",
+    let status = std::fs::read_to_string("/proc/self/status");
+    let surroundings = Surroundings {
+        disabled: matches!(disabled.as_deref().map(str::trim), Ok("1" | "2")),
+        filtered: status.is_ok_and(|status| status.lines().any(|line| line == "Seccomp:\t2")),
     };
     Problem {
         found: format!("io_uring cannot be used ({error})"),
-        advice: advice.to_owned(),
+        advice: surroundings.advice(error).to_owned(),
+    }
+}
+
+/// Where a call of io_uring was refused.
+#[derive(Clone, Copy, Debug)]
+struct Surroundings {
+    /// The kernel setting `kernel.io_uring_disabled` is not 0.
+    disabled: bool,
+    /// A seccomp filter judges the process's calls.
+    filtered: bool,
+}
+
+impl Surroundings {
+    fn advice(self, error: Errno) -> &'static str {
+        match error {
+            _ if self.disabled => {
+                "the kernel setting kernel.io_uring_disabled forbids it: set it to 0 (sysctl -w \
+                 kernel.io_uring_disabled=0); a container also needs --security-opt \
+                 seccomp=tuning/container/seccomp.json"
+            }
+            // podman's profile refuses what it does not list with ENOSYS, as an old kernel would; docker's with EPERM.
+            Errno::PERM | Errno::ACCESS | Errno::NOSYS if self.filtered => {
+                "the container's seccomp profile forbids it: run the container with --security-opt \
+                 seccomp=tuning/container/seccomp.json, a file of central-inventory's repository; a CPU set or a CPU \
+                 quota is no obstacle"
+            }
+            Errno::NOSYS => {
+                "the kernel is too old or was built without it: Linux 5.8 or later is needed"
+            }
+            Errno::PERM | Errno::ACCESS => {
+                "a security module or a sandbox forbids it: allow io_uring_setup, io_uring_enter and io_uring_register"
+            }
+            Errno::NOMEM => {
+                "locked memory is too small: raise it (ulimit -l, or --ulimit memlock=-1)"
+            }
+            _ => "see io_uring_setup(2)",
+        }
     }
 }
 
@@ -193,5 +217,41 @@ mod tests {
         assert_eq!(Ok("unlimited".to_owned()), memlock(None));
         let problem = memlock(Some(MEMLOCK_MIN - 1)).unwrap_err().to_string();
         assert!(problem.contains("511 KiB") && problem.contains("LimitMEMLOCK="));
+    }
+
+    const OPTION: &str = "--security-opt seccomp=tuning/container/seccomp.json";
+
+    fn advice(error: Errno, disabled: bool, filtered: bool) -> &'static str {
+        Surroundings { disabled, filtered }.advice(error)
+    }
+
+    #[test]
+    fn a_container_without_io_uring_is_told_the_option_whatever_its_engine_answers() {
+        for error in [Errno::PERM, Errno::ACCESS, Errno::NOSYS] {
+            let advice = advice(error, false, true);
+            assert!(
+                advice.contains(OPTION) && !advice.contains("kernel"),
+                "{advice}"
+            );
+        }
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        assert!(root.join("tuning/container/seccomp.json").is_file());
+    }
+
+    #[test]
+    fn an_old_kernel_is_not_taken_for_a_profile() {
+        let advice = advice(Errno::NOSYS, false, false);
+        assert!(
+            advice.contains("5.8") && !advice.contains("seccomp"),
+            "{advice}"
+        );
+    }
+
+    #[test]
+    fn the_setting_of_the_kernel_is_named_also_in_a_container() {
+        for filtered in [false, true] {
+            let advice = advice(Errno::PERM, true, filtered);
+            assert!(advice.contains("kernel.io_uring_disabled=0"), "{advice}");
+        }
     }
 }

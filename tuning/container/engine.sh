@@ -1,0 +1,154 @@
+# A container engine of the test's own: its storage in the cache or in a temporary directory, its networks in a namespace.
+# Sourced by `test`, which sets engine, cache and work.
+
+# What both engines need before images are built.
+engine_prepare() {
+  local need=(buildah curl iptables unshare nsenter)
+  case $engine in
+    podman) need+=(podman crun conmon) ;;
+    docker) need+=(dockerd containerd runc); docker_client=$(real_docker) ;;
+  esac
+  for command in "${need[@]}"; do
+    command -v "$command" >/dev/null || die "$command is missing: see --help"
+  done
+  # crun takes a tree of both versions of cgroups for one of version 2.
+  if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
+  storage_settings
+}
+
+storage_settings() {
+  local files processes
+  files=$(ulimit -Hn)
+  # podman lowers its own limit to this before it starts a container, and cannot raise it again where it may not.
+  processes=32768
+  cat >"$work/storage.conf" <<END
+[storage]
+driver = "overlay"
+graphroot = "$cache/storage"
+runroot = "$work/run"
+END
+  cat >"$work/containers.conf" <<END
+[containers]
+default_ulimits = ["nofile=$files:$files", "nproc=$processes:$processes"]
+[network]
+network_backend = "netavark"
+network_config_dir = "$work/networks"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+tmp_dir = "$work/libpod"
+volume_path = "$work/volumes"
+static_dir = "$work/static"
+runtime = "crun"
+END
+  export CONTAINERS_STORAGE_CONF=$work/storage.conf CONTAINERS_CONF=$work/containers.conf
+  # There is no systemd to run health checks: the test asks for them.
+  export DISABLE_HC_SYSTEMD=true
+  # The builder's caches of crates and of compiled code.
+  mkdir -p "$cache/tmp"
+  export TMPDIR=$cache/tmp
+}
+
+# From here on in a network of our own, whose loopback is the only way in or out.
+engine_start() {
+  export TMPDIR=$work
+  ip link show >/dev/null 2>&1 || die "ip is missing: install the package iproute2"
+  unshare --net sleep infinity &
+  network_holder=$!
+  wait_until 5 own_network_exists
+  inside ip link set lo up
+  [ "$engine" = podman ] && return
+  local archive=
+  if buildah inspect --type image localhost/central-inventory-api >/dev/null 2>&1 && [ -n "$binary" ]; then
+    archive=$work/image.tar
+    buildah push -q localhost/central-inventory-api "docker-archive:$archive:localhost/central-inventory-api:latest" >&2
+  fi
+  docker_start inside
+  if [ -n "$archive" ]; then engine load -q -i "$archive" >&2; rm "$archive"; fi
+}
+
+own_network_exists() {
+  [ "$(readlink "/proc/$network_holder/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+}
+
+inside() {
+  nsenter --net="/proc/$network_holder/ns/net" "$@"
+}
+
+engine() {
+  case $engine in
+    podman) inside podman "$@" ;;
+    docker) "$docker_client" "$@" ;;
+  esac
+}
+
+# Asks over HTTP, from the network that the containers are published in.
+ask() {
+  inside curl -sS --max-time 10 "$@"
+}
+
+engine_describe() {
+  local version runtime
+  case $engine in
+    podman) version=$(podman --version) runtime=$(crun --version | head -1) ;;
+    docker) version="docker $("$docker_client" version --format '{{.Server.Version}}')" runtime=$(runc --version | head -1) ;;
+  esac
+  local cgroups=v1
+  [ -e /sys/fs/cgroup/cgroup.controllers ] && cgroups=v2
+  echo "$version, $runtime, kernel $(uname -r | cut -d- -f1), cgroups $cgroups, $(nproc) CPUs, $(date -u +%F)"
+}
+
+engine_stop() {
+  if [ "$engine" = podman ]; then
+    podman rm --all --force --time 0 >/dev/null 2>&1
+    podman volume rm --all --force >/dev/null 2>&1
+  elif [ -n "${docker_daemon:-}" ]; then
+    engine ps --all --quiet | xargs -r "$docker_client" rm --force --volumes >/dev/null 2>&1
+    docker_stop
+  fi
+  if [ -n "${network_holder:-}" ]; then kill "$network_holder"; wait "$network_holder"; fi 2>/dev/null
+  # The namespace of mounts ends with this process; its own are taken away first, so that the directory can be removed.
+  grep -o " $work/[^ ]*" /proc/self/mounts | sort -r | xargs -r umount --lazy
+}
+
+# --- docker
+
+# The client itself: some machines have a program of another kind by its name.
+real_docker() {
+  local candidate
+  for candidate in $(type -ap docker); do
+    if "$candidate" --version 2>/dev/null | grep -q '^Docker version'; then echo "$candidate"; return; fi
+  done
+  die "docker is missing: see --help"
+}
+
+# dockerd, its storage in the cache. With `inside`, in our own network, with bridges and port mappings.
+docker_start() {
+  local prefix=(${1:+"$1"}) network=() files
+  files=$(ulimit -Hn)
+  [ -n "${1:-}" ] || network=(--bridge=none --iptables=false --ip6tables=false)
+  export DOCKER_HOST=unix://$work/docker.sock
+  "${prefix[@]}" dockerd --host "$DOCKER_HOST" --data-root "$cache/docker" --exec-root "$work/docker" --pidfile "$work/docker.pid" \
+    --config-file /dev/null --default-ulimit "nofile=$files:$files" "${network[@]}" >"$work/dockerd.log" 2>&1 9>&- &
+  docker_daemon=$!
+  wait_until 30 engine version >/dev/null 2>&1 || { tail -5 "$work/dockerd.log" >&2; die "dockerd does not start"; }
+}
+
+docker_stop() {
+  kill "$docker_daemon" && wait "$docker_daemon"
+  docker_daemon=
+}
+
+docker_build() {
+  local base
+  docker_start
+  for base in runtime builder; do
+    base=localhost/central-inventory-$base
+    engine image inspect "$base" >/dev/null 2>&1 && continue
+    buildah push -q "$base" "docker-archive:$work/base.tar:$base:latest" >&2
+    engine load -q -i "$work/base.tar" >&2
+    rm "$work/base.tar"
+  done
+  DOCKER_BUILDKIT=1 engine build --network host --progress plain "$@" -t localhost/central-inventory-api -t central-inventory-api "$repository" >&2
+  docker_stop
+}
