@@ -1,5 +1,6 @@
 # A container engine of the test's own: its storage in the cache or in a temporary directory, its networks in a namespace.
 # Sourced by `test`, which sets engine, cache and work.
+# shellcheck shell=bash disable=SC2154
 
 # What both engines need before images are built.
 engine_prepare() {
@@ -124,9 +125,9 @@ real_docker() {
 
 # dockerd, its storage in the cache. With `inside`, in our own network, with bridges and port mappings.
 docker_start() {
-  local prefix=(${1:+"$1"}) network=() files
+  local prefix=() network=(--bridge=none --iptables=false --ip6tables=false) files
   files=$(ulimit -Hn)
-  [ -n "${1:-}" ] || network=(--bridge=none --iptables=false --ip6tables=false)
+  if [ "${1:-}" = inside ]; then prefix=(nsenter --net="/proc/$network_holder/ns/net") network=(); fi
   export DOCKER_HOST=unix://$work/docker.sock
   "${prefix[@]}" dockerd --host "$DOCKER_HOST" --data-root "$cache/docker" --exec-root "$work/docker" --pidfile "$work/docker.pid" \
     --config-file /dev/null --default-ulimit "nofile=$files:$files" "${network[@]}" >"$work/dockerd.log" 2>&1 9>&- &
