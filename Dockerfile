@@ -32,6 +32,7 @@ LABEL org.opencontainers.image.title="central-inventory" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="${SOURCE}"
 COPY --from=build /out/central-inventory /usr/local/bin/central-inventory
+COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/central-inventory/
 # A new volume takes over the owner of the directory that it covers.
 COPY --from=build --chown=65532:65532 /out/data /data
 VOLUME /data

@@ -167,7 +167,7 @@ as_shipped() {
   contains "$(sell shipped 1 key-1)" '"newQuantity":119,"newVersion":2,"applied":true'
   contains "$(get shipped 8081 "$PRODUCT")" '"available":119,"version":2'
   contains "$(get shipped 8081 "/v1/inventory/events?offset=0")" '"nextOffset":1'
-  contains "$(get shipped 9080 /metrics)" central_inventory_
+  contains "$(get shipped 9080 /metrics)" inventory_updates_processed_total
   process=$(process shipped)
   equal "$(awk '/^Uid:/ {print $2, $3, $4, $5}' "/proc/$process/status")" "65532 65532 65532 65532" "user ids"
   # 2 is a filter: a profile judges its calls.
@@ -292,8 +292,8 @@ one_cpu() {
   executors pinned
 }
 
-# How many the plan has, below its heading.
-executors() { engine exec "$1" "$SERVER" plan | awk 'NR > 1 && NF >= 4 {n++} END {print n " executors"}'; }
+# The last line of the plan: how many there are of what.
+executors() { engine exec "$1" "$SERVER" plan | tail -1; }
 
 # Which CPUs its threads may use, each set once.
 cpus_of() { cat "/proc/$(process "$1")"/task/*/status | awk '/^Cpus_allowed_list:/ {print $2}' | sort -u | paste -sd' '; }
