@@ -154,7 +154,7 @@ fn lock_directory(directory: &Path) -> io::Result<File> {
         .create(true)
         .append(true)
         .open(&path)
-        .map_err(|error| describe(error, format!("cannot open {}", path.display())))?;
+        .map_err(|error| cannot_write(directory, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(io::Error::new(
@@ -169,6 +169,20 @@ fn lock_directory(directory: &Path) -> io::Result<File> {
             Err(describe(error, format!("cannot lock {}", path.display())))
         }
     }
+}
+
+/// What is met first where a volume belongs to somebody else, so it says whose it would have to be.
+fn cannot_write(directory: &Path, error: io::Error) -> io::Error {
+    let advice = match error.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            ": give it to user {} (chown), or run the server as its owner",
+            rustix::process::geteuid().as_raw()
+        ),
+        io::ErrorKind::ReadOnlyFilesystem => ": it is mounted read-only".to_owned(),
+        _ => String::new(),
+    };
+    let what = format!("cannot write to the directory {}", directory.display());
+    io::Error::new(error.kind(), format!("{what}: {error}{advice}"))
 }
 
 /// The same error, with what was being done in front.
@@ -237,6 +251,18 @@ mod tests {
         fs::write(directory.path().join("events.12.json"), "").unwrap();
         assert_eq!(vec![7, 1000], paths.full_segments().unwrap());
         assert!(paths.full(7).ends_with("events.00000000000000000007.json"));
+    }
+
+    #[test]
+    fn whose_a_directory_must_be_is_said() {
+        let said = |kind: io::ErrorKind| cannot_write(Path::new("/data"), kind.into()).to_string();
+        let denied = said(io::ErrorKind::PermissionDenied);
+        let user = format!("give it to user {} ", rustix::process::geteuid().as_raw());
+        assert!(
+            denied.contains("/data") && denied.contains(&user),
+            "{denied}"
+        );
+        assert!(said(io::ErrorKind::ReadOnlyFilesystem).contains("read-only"));
     }
 
     #[test]

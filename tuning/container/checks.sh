@@ -17,8 +17,8 @@ all_checks() {
   check "the engine's health check tells healthy from not" health_check
   check "doctor finds nothing fatal" doctor
   check "with a read-only root, no capabilities, no new privileges" locked_down
-  check "without the seccomp option, under a profile that answers ENOSYS (podman)" refused_by 38
-  check "without the seccomp option, under a profile that answers EPERM (docker)" refused_by 1
+  check "without the seccomp option, where io_uring is refused with ENOSYS (podman)" refused_by 38
+  check "without the seccomp option, where io_uring is refused with EPERM (docker)" refused_by 1
   check "with 512 KiB of locked memory" memlock_least
   check "with 1 byte less" memlock_below
   check "with 1024 open files" few_files
@@ -202,7 +202,7 @@ locked_down() {
   if engine exec locked "$SERVER" snapshot export /tmp/x >/dev/null 2>&1; then fail "it could write to /tmp"; fi
 }
 
-# The default profile, as the engine that answers so has it.
+# The default profile, with that error for calls that it does not list.
 refused_by() {
   jq ".defaultErrnoRet = $1 | del(.defaultErrno)" /usr/share/containers/seccomp.json >"$work/default.json"
   refused refused "--security-opt seccomp=tuning/container/seccomp.json" --security-opt "seccomp=$work/default.json"
@@ -264,7 +264,7 @@ killed() {
 second_server() {
   engine volume create shared >/dev/null
   start first --volume shared:/data
-  refused second "/data" --security-opt "$OPTION" --volume shared:/data
+  refused second "/data is in use by another" --security-opt "$OPTION" --volume shared:/data
   engine rm --force first second >/dev/null 2>&1
   engine volume rm shared >/dev/null
 }
@@ -280,7 +280,7 @@ other_user() {
 
 unwritable_volume() {
   install -d -m 755 "$work/not-his"
-  refused unwritable "/data" --security-opt "$OPTION" --user 1234:1234 --volume "$work/not-his:/data"
+  refused unwritable "/data: Permission denied (os error 13): give it to user 1234" --security-opt "$OPTION" --user 1234:1234 --volume "$work/not-his:/data"
 }
 
 last_cpu() { awk -F'[-,]' '/^Cpus_allowed_list:/ {sub(/.*\t/, ""); n = split($0, cpus, /[-,]/); print cpus[n]}' /proc/self/status; }

@@ -14,6 +14,10 @@ engine_prepare() {
   done
   # crun takes a tree of both versions of cgroups for one of version 2.
   if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
+  # podman's containers lie below one group, which it leaves behind: empty, and to be removed if it was not there before.
+  shopt -s nullglob
+  [ -n "$(echo /sys/fs/cgroup/*/libpod_parent /sys/fs/cgroup/libpod_parent/)" ] || own_groups=1
+  shopt -u nullglob
   storage_settings
 }
 
@@ -65,7 +69,12 @@ engine_start() {
     buildah push -q localhost/central-inventory-api "docker-archive:$archive:localhost/central-inventory-api:latest" >&2
   fi
   docker_start inside
-  if [ -n "$archive" ]; then engine load -q -i "$archive" >&2; rm "$archive"; fi
+  if [ -n "$archive" ]; then
+    engine load -q -i "$archive" >/dev/null
+    rm "$archive"
+    # As the compose files call it.
+    engine tag localhost/central-inventory-api central-inventory-api
+  fi
 }
 
 own_network_exists() {
@@ -103,6 +112,9 @@ engine_stop() {
   if [ "$engine" = podman ]; then
     podman rm --all --force --time 0 >/dev/null 2>&1
     podman volume rm --all --force >/dev/null 2>&1
+    if [ "${own_groups:-}" = 1 ]; then
+      find /sys/fs/cgroup/{,*/}libpod_parent -depth -type d -exec rmdir {} + 2>/dev/null
+    fi
   elif [ -n "${docker_daemon:-}" ]; then
     engine ps --all --quiet | xargs -r "$docker_client" rm --force --volumes >/dev/null 2>&1
     docker_stop
@@ -128,9 +140,10 @@ docker_start() {
   local prefix=() network=(--bridge=none --iptables=false --ip6tables=false) files
   files=$(ulimit -Hn)
   if [ "${1:-}" = inside ]; then prefix=(nsenter --net="/proc/$network_holder/ns/net") network=(); fi
+  echo "{}" >"$work/daemon.json"
   export DOCKER_HOST=unix://$work/docker.sock
   "${prefix[@]}" dockerd --host "$DOCKER_HOST" --data-root "$cache/docker" --exec-root "$work/docker" --pidfile "$work/docker.pid" \
-    --config-file /dev/null --default-ulimit "nofile=$files:$files" "${network[@]}" >"$work/dockerd.log" 2>&1 9>&- &
+    --config-file "$work/daemon.json" --default-ulimit "nofile=$files:$files" "${network[@]}" >"$work/dockerd.log" 2>&1 9>&- &
   docker_daemon=$!
   wait_until 30 engine version >/dev/null 2>&1 || { tail -5 "$work/dockerd.log" >&2; die "dockerd does not start"; }
 }
