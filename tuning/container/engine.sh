@@ -4,7 +4,7 @@
 
 # What both engines need before images are built.
 engine_prepare() {
-  local need=(buildah curl iptables unshare nsenter)
+  local need=(buildah curl jq ip iptables nsenter)
   case $engine in
     podman) need+=(podman crun conmon) ;;
     docker) need+=(dockerd containerd runc); docker_client=$(real_docker) ;;
@@ -57,7 +57,6 @@ END
 # From here on in a network of our own, whose loopback is the only way in or out.
 engine_start() {
   export TMPDIR=$work
-  ip link show >/dev/null 2>&1 || die "ip is missing: install the package iproute2"
   unshare --net sleep infinity &
   network_holder=$!
   wait_until 5 own_network_exists
