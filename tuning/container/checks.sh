@@ -1,5 +1,5 @@
 # The checks: each a function that fails with a reason on standard error, and may print what it measured. Sourced by `test`.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2046,SC2069,SC2016
 
 IMAGE=localhost/central-inventory-api
 SERVER=/usr/local/bin/central-inventory
@@ -66,7 +66,7 @@ check() {
   esac
   containers=$(engine ps --all --quiet)
   # shellcheck disable=SC2086
-  [ -z "$containers" ] || engine rm --force --volumes $containers >/dev/null 2>&1
+  [ -z "$containers" ] || engine rm --force --volumes $containers >/dev/null 2>&1 || true
 }
 
 is_done() { ! kill -0 "$1" 2>/dev/null; }
@@ -370,7 +370,7 @@ compose_valid() {
   (cd "$repository" && docker-compose -f docker-compose.test.yml config --quiet >&2)
   (cd "$here" && docker-compose config >"$work/compose")
   # What is mounted exists.
-  grep -oE "^ *- $repository[^:]*" "$work/compose" | sed 's/^ *- //' >"$work/mounted"
+  grep -oE "^ *- ${repository}[^:]*" "$work/compose" | sed 's/^ *- //' >"$work/mounted"
   [ -s "$work/mounted" ] || fail "nothing is mounted"
   while read -r path; do [ -e "$path" ] || fail "$path is missing"; done <"$work/mounted"
 }
