@@ -159,9 +159,27 @@ docker_build() {
     base=localhost/central-inventory-$base
     engine image inspect "$base" >/dev/null 2>&1 && continue
     buildah push -q "$base" "docker-archive:$work/base.tar:$base:latest" >&2
-    engine load -q -i "$work/base.tar" >&2
+    engine load -q -i "$work/base.tar" >/dev/null
     rm "$work/base.tar"
   done
-  DOCKER_BUILDKIT=1 engine build --network host --progress plain "$@" -t localhost/central-inventory-api -t central-inventory-api "$repository" >&2
+  buildkit "$@"
   docker_stop
+}
+
+# What `docker build` asks dockerd's BuildKit, over its interface, since its client is a plugin that Debian does not have. The
+# context is what .dockerignore lets through, which the client would judge.
+buildkit() {
+  local arguments='{}' query answer=$work/buildkit
+  while [ $# -gt 0 ]; do
+    arguments=$(jq -c --arg it "$2" '. + {($it | split("=")[0]): ($it | split("=")[1])}' <<<"$arguments")
+    shift 2
+  done
+  query="version=2&networkmode=host&t=localhost/central-inventory-api&t=central-inventory-api&buildargs=$(jq -r @uri <<<"$arguments")"
+  (cd "$repository" && sed -n 's/^!//p' .dockerignore | tar --create --files-from - Dockerfile) |
+    curl -sS --unix-socket "$work/docker.sock" --header 'Content-Type: application/x-tar' --data-binary @- \
+      "http://docker/build?$query" >"$answer"
+  if ! jq -se 'any(.id == "moby.image.id")' "$answer" >/dev/null; then
+    jq -r 'select(.error).error' "$answer" | tail -3 >&2
+    die "the image could not be built"
+  fi
 }
