@@ -15,9 +15,7 @@ engine_prepare() {
   # crun takes a tree of both versions of cgroups for one of version 2.
   if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
   # podman's containers lie below one group, which it leaves behind: empty, and to be removed if it was not there before.
-  shopt -s nullglob
-  [ -n "$(echo /sys/fs/cgroup/*/libpod_parent /sys/fs/cgroup/libpod_parent/)" ] || own_groups=1
-  shopt -u nullglob
+  compgen -G '/sys/fs/cgroup/*/libpod_parent' >/dev/null || [ -e /sys/fs/cgroup/libpod_parent ] || own_groups=1
   storage_settings
 }
 
