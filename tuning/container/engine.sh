@@ -12,10 +12,14 @@ engine_prepare() {
   for command in "${need[@]}"; do
     command -v "$command" >/dev/null || die "$command is missing: see --help"
   done
-  # crun takes a tree of both versions of cgroups for one of version 2.
-  if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
-  # podman's containers lie below one group, which it leaves behind: empty, and to be removed if it was not there before.
-  compgen -G '/sys/fs/cgroup/*/libpod_parent' >/dev/null || [ -e /sys/fs/cgroup/libpod_parent ] || own_groups=1
+  # crun refuses a tree of both versions of cgroups: ours is of the first. podman writes there nevertheless.
+  if mountpoint -q /sys/fs/cgroup/unified; then
+    umount /sys/fs/cgroup/unified
+    mount -t tmpfs none /sys/fs/cgroup/unified
+  fi
+  # Containers lie below one control group, which the engine leaves behind: empty, and ours if it was not there before.
+  case $engine in podman) group=libpod_parent ;; docker) group=docker ;; esac
+  [ -n "$(groups_of_engine)" ] || own_group=1
   storage_settings
 }
 
@@ -109,16 +113,25 @@ engine_stop() {
   if [ "$engine" = podman ]; then
     podman rm --all --force --time 0 >/dev/null 2>&1
     podman volume rm --all --force >/dev/null 2>&1
-    if [ "${own_groups:-}" = 1 ]; then
-      find /sys/fs/cgroup/{,*/}libpod_parent -depth -type d -exec rmdir {} + 2>/dev/null
-    fi
   elif [ -n "${docker_daemon:-}" ]; then
     engine ps --all --quiet | xargs -r "$docker_client" rm --force --volumes >/dev/null 2>&1
     docker_stop
   fi
+  if [ "${own_group:-}" = 1 ]; then wait_until 5 groups_are_gone; fi
   if [ -n "${network_holder:-}" ]; then kill "$network_holder"; wait "$network_holder"; fi 2>/dev/null
   # The namespace of mounts ends with this process; its own are taken away first, so that the directory can be removed.
   grep -o " $work/[^ ]*" /proc/self/mounts | sort -r | xargs -r umount --lazy
+}
+
+# One directory for each controller, or one in all.
+groups_of_engine() {
+  find /sys/fs/cgroup -maxdepth 2 -type d -name "$group" ! -path '*/unified/*'
+}
+
+# The last process of a group may take a moment to end.
+groups_are_gone() {
+  groups_of_engine | while read -r path; do find "$path" -depth -type d -exec rmdir {} ';' 2>/dev/null; done
+  [ -z "$(groups_of_engine)" ]
 }
 
 # --- docker
