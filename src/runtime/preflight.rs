@@ -8,7 +8,7 @@ use rustix::io_uring::{IoringOp, IoringRegisterOp, io_uring_register, io_uring_s
 use rustix::process::{Resource, getrlimit};
 
 /// The least locked memory with which an executor starts, in bytes.
-const MEMLOCK_MIN: u64 = 512 << 10;
+pub const MEMLOCK_MIN: u64 = 512 << 10;
 /// With so much locked memory every executor can register its buffers, in bytes.
 pub const MEMLOCK_AMPLE: u64 = 64 << 20;
 

@@ -16,6 +16,7 @@ all_checks() {
   check "as shipped, over HTTP: health, update, read, metrics" as_shipped
   check "the engine's health check tells healthy from not" health_check
   check "doctor finds nothing fatal" doctor
+  check "doctor names what is fatal: no io_uring, too little locked memory" doctor_finds
   check "with a read-only root, no capabilities, no new privileges" locked_down
   check "without the seccomp option, where io_uring is refused with ENOSYS (podman)" refused_by 38
   check "without the seccomp option, where io_uring is refused with EPERM (docker)" refused_by 1
@@ -201,6 +202,31 @@ doctor() {
   engine exec examined "$SERVER" doctor >&2
 }
 
+# What it says is kept: with --record in docs/doctor-in-containers.txt.
+doctor_finds() {
+  local said
+  refusing_profile 1
+  : >"$work/doctor.txt"
+  said=$(diagnosed --security-opt "seccomp=$work/default.json")
+  contains "$said" "FAILED   io_uring"
+  contains "$said" "--security-opt seccomp=tuning/container/seccomp.json"
+  said=$(diagnosed --security-opt "$OPTION" $(limited memlock=262144:262144))
+  contains "$said" "FAILED   locked memory"
+  said=$(diagnosed --security-opt "$OPTION" --cpus 0.5 --tmpfs /data)
+  contains "$said" "advice   CPU quota"
+}
+
+# diagnosed OPTION... - what doctor says in a container run so.
+diagnosed() {
+  local shown="${*//$here/tuning\/container}"
+  shown=${shown//"$work/default.json"/the engine\'s default}
+  {
+    echo "\$ $engine run --rm $shown central-inventory-api doctor"
+    engine run --rm "$@" "$IMAGE" doctor || true
+    echo
+  } 2>&1 | tee -a "$work/doctor.txt"
+}
+
 locked_down() {
   local status
   start locked --read-only --cap-drop ALL --security-opt no-new-privileges
@@ -212,8 +238,12 @@ locked_down() {
 }
 
 # The default profile, with that error for calls that it does not list.
-refused_by() {
+refusing_profile() {
   jq ".defaultErrnoRet = $1 | del(.defaultErrno)" /usr/share/containers/seccomp.json >"$work/default.json"
+}
+
+refused_by() {
+  refusing_profile "$1"
   refused refused "--security-opt seccomp=tuning/container/seccomp.json" --security-opt "seccomp=$work/default.json"
 }
 

@@ -44,7 +44,8 @@ fn of_check(check: preflight::Check) -> Finding {
 
 /// Root may lock what it likes, whatever the limit says; that cannot be told apart cheaply, and the advice does no harm.
 fn registered_buffers(limit: Option<u64>) -> Option<Finding> {
-    let limit = limit.filter(|limit| *limit < preflight::MEMLOCK_AMPLE)?;
+    let enough = preflight::MEMLOCK_MIN..preflight::MEMLOCK_AMPLE;
+    let limit = limit.filter(|limit| enough.contains(limit))?;
     Some(Finding::advice(
         "registered buffers",
         format!("locked memory of {} KiB is enough to start", limit >> 10),
@@ -122,6 +123,7 @@ mod tests {
     fn what_is_enough_to_start_may_be_little() {
         assert_eq!(None, registered_buffers(None));
         assert_eq!(None, registered_buffers(Some(64 << 20)));
+        assert_eq!(None, registered_buffers(Some(256 << 10)));
         assert_eq!(
             Some(Mark::Advice),
             registered_buffers(Some(8 << 20)).map(|it| it.mark)
