@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use inventory_bench::options::{Options, RunOptions};
-use inventory_bench::report::Verification;
+use inventory_bench::report::{Verification, table};
 use inventory_bench::run::{self, Done};
 
 #[global_allocator]
@@ -32,11 +32,17 @@ fn main() -> ExitCode {
 fn write(options: &RunOptions, done: &Done) -> Result<(), String> {
     let json =
         serde_json::to_string_pretty(&done.report).map_err(|error| error.to_string())? + "\n";
+    let table = table::table(&done.report);
     match &options.json {
-        Some(path) if path == Path::new(STANDARD) => print!("{json}"),
+        Some(path) if path == Path::new(STANDARD) => {
+            eprint!("{table}");
+            print!("{json}");
+            return Ok(());
+        }
         Some(path) => to_file(path, &json)?,
-        None => print!("{json}"),
+        None => {}
     }
+    print!("{table}");
     Ok(())
 }
 

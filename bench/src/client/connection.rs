@@ -13,7 +13,7 @@ use super::answer::Answer;
 /// More headers than a server of ours sends.
 const HEADERS_MAX: usize = 48;
 /// What is read at a time, at least.
-const READ_BYTES: usize = 16 << 10;
+const READ_BYTES: usize = 4 << 10;
 /// No answer is longer: a page of events is at most 1 MiB and an event.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 

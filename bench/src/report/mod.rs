@@ -1,5 +1,7 @@
 //! What a run found, as it is kept: everything that is printed or drawn is made from this, and so is a comparison.
 
+pub mod table;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
