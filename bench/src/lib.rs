@@ -11,6 +11,7 @@
 
 pub mod books;
 pub mod client;
+pub mod compare;
 pub mod control;
 pub mod engine;
 pub mod machine;

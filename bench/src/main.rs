@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use inventory_bench::options::{Options, RunOptions};
-use inventory_bench::report::{Verification, table};
+use inventory_bench::compare;
+use inventory_bench::options::{Command, Options, RunOptions};
+use inventory_bench::report::{Verification, hdr_log, html, plots, table};
 use inventory_bench::run::{self, Done};
 
 #[global_allocator]
@@ -16,11 +17,14 @@ const STANDARD: &str = "-";
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match run::run(&options.run).and_then(|done| write(&options.run, &done).map(|()| done)) {
-        Ok(done) => match done.report.verification {
-            Verification::Failed { .. } => ExitCode::FAILURE,
-            _ => ExitCode::SUCCESS,
-        },
+    let done = match &options.command {
+        Some(Command::Compare { before, after }) => compare(before, after),
+        None => run::run(&options.run)
+            .and_then(|done| write(&options.run, &done).map(|()| is_sound(&done))),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(problem) => {
             eprintln!("{problem}");
             ExitCode::FAILURE
@@ -28,24 +32,49 @@ fn main() -> ExitCode {
     }
 }
 
+fn is_sound(done: &Done) -> bool {
+    !matches!(done.report.verification, Verification::Failed { .. })
+}
+
+fn compare(before: &Path, after: &Path) -> Result<bool, String> {
+    let text = compare::compare(&compare::read(before)?, &compare::read(after)?)?;
+    print!("{text}");
+    Ok(true)
+}
+
 /// The report in every form that was asked for.
 fn write(options: &RunOptions, done: &Done) -> Result<(), String> {
-    let json =
-        serde_json::to_string_pretty(&done.report).map_err(|error| error.to_string())? + "\n";
-    let table = table::table(&done.report);
+    let report = &done.report;
+    if let Some(path) = &options.html {
+        to_file(path, html::page(report))?;
+    }
+    if let Some(path) = &options.svg {
+        to_file(path, plots::overview(report))?;
+    }
+    if let Some(path) = &options.hdr_log {
+        let log = hdr_log::log(&report.phases, &done.recorders, done.started);
+        to_file(
+            path,
+            log.map_err(|error| format!("{}: {error}", path.display()))?,
+        )?;
+    }
+    let table = table::table(report);
+    let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())? + "\n";
     match &options.json {
+        // Standard output is for programs then.
         Some(path) if path == Path::new(STANDARD) => {
             eprint!("{table}");
             print!("{json}");
-            return Ok(());
         }
-        Some(path) => to_file(path, &json)?,
-        None => {}
+        Some(path) => {
+            to_file(path, json)?;
+            print!("{table}");
+        }
+        None => print!("{table}"),
     }
-    print!("{table}");
     Ok(())
 }
 
-fn to_file(path: &Path, text: &str) -> Result<(), String> {
-    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+fn to_file(path: &Path, content: impl AsRef<[u8]>) -> Result<(), String> {
+    std::fs::write(path, content).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -44,12 +44,14 @@ struct Run<'a> {
     bar: ProgressBar,
 }
 
-/// A report, and the times behind it by phase: name, beginning and recorder.
+/// A report, and the times behind it by phase.
 pub struct Done {
     /// The report.
     pub report: Report,
     /// What every phase recorded.
     pub recorders: Vec<Recorder>,
+    /// When it began.
+    pub started: SystemTime,
 }
 
 /// Runs everything that `options` ask for.
@@ -132,7 +134,11 @@ pub fn run(options: &RunOptions) -> Result<Done, String> {
         headline,
         verification,
     };
-    Ok(Done { report, recorders })
+    Ok(Done {
+        report,
+        recorders,
+        started,
+    })
 }
 
 fn bar() -> ProgressBar {

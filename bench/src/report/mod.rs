@@ -1,5 +1,11 @@
 //! What a run found, as it is kept: everything that is printed or drawn is made from this, and so is a comparison.
 
+mod chart;
+pub mod hdr_log;
+pub mod html;
+pub mod plots;
+#[cfg(test)]
+pub mod sample;
 pub mod table;
 
 use std::collections::BTreeMap;
