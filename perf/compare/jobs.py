@@ -16,6 +16,12 @@ class Job:
     # None: as many as --connections says.
     connections: int | None = None
     products: int = PRODUCTS
+    # Another job that it is compared with.
+    beside: str = ""
+
+    @property
+    def group(self):
+        return self.beside or self.name
 
     @property
     def operations_per_request(self):
@@ -27,9 +33,9 @@ STORES = ("this", "redis", "postgresql")
 JOBS = {job.name: job for job in [
     Job("updates", "Durable updates, 1,000 products", "update", (*STORES, "constant", "socket")),
     Job("updates-64", "Durable updates, 1,000 products", "update", (*STORES, "constant"), connections=64),
-    Job("hot", "Durable updates, one product", "update", ("this",), connections=64, products=1),
+    Job("hot", "Durable updates, one product", "update", ("this",), connections=64, products=1, beside="updates-64"),
     # The server's lanes have 500 slots, and an item of a batch takes one.
-    Job("batches", "Durable updates in batches of 100", "batch", ("this",), connections=16),
+    Job("batches", "Durable updates in batches of 100", "batch", ("this",), connections=16, beside="updates"),
     Job("reads", "Reads of one product", "read", ("this", "constant", "socket")),
     Job("alone", "One durable update after the other", "update", (*STORES, "constant", "disk"), connections=1),
 ]}

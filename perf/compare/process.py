@@ -21,7 +21,7 @@ class Process:
     def __init__(self, command, cpu, log, environment=None, user=None):
         with open(log, "ab") as to:
             self.popen = subprocess.Popen(pinned(cpu, user) + command, stdin=subprocess.DEVNULL, stdout=to, stderr=to,
-                                          env={**os.environ, **(environment or {})}, cwd=Path(log).parent)
+                                          env={"PATH": os.environ["PATH"], **(environment or {})}, cwd=Path(log).parent)
         self.log = Path(log)
 
     def is_running(self):
@@ -29,6 +29,10 @@ class Process:
 
     def children(self):
         return descendants(self.popen.pid)
+
+    def child_count(self):
+        """Of its own children alone: cheap enough to be asked often."""
+        return len(children_of(self.popen.pid, self.popen.pid))
 
     def cpu_seconds(self):
         return sum(map(cpu_seconds, [self.popen.pid, *self.children()]))
@@ -70,13 +74,19 @@ def send(pid, which):
 
 def descendants(pid):
     """Children of `pid` and theirs, whatever sessions and groups they made for themselves."""
-    found = []
     try:
-        for task in os.listdir(f"/proc/{pid}/task"):
-            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
+        tasks = os.listdir(f"/proc/{pid}/task")
     except (FileNotFoundError, ProcessLookupError):
         return []
+    found = [child for task in tasks for child in children_of(pid, task)]
     return found + [deeper for child in found for deeper in descendants(child)]
+
+
+def children_of(pid, task):
+    try:
+        return list(map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split()))
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def cpu_seconds(pid):
@@ -96,6 +106,19 @@ def parse_stat(text):
     fields = text.rsplit(")", 1)[1].split()
     user, system, children_user, children_system = map(int, fields[11:15])
     return (user + system) / TICKS_PER_SECOND, (children_user + children_system) / TICKS_PER_SECOND, int(fields[17])
+
+
+def busy_seconds(cpus):
+    """CPU seconds that these CPUs were not idle so far, whoever used them: processes, the kernel, interrupts, other guests."""
+    return sum(parse_busy(Path("/proc/stat").read_text(), {f"cpu{cpu}" for cpu in cpus})) / TICKS_PER_SECOND
+
+
+def parse_busy(text, names):
+    for line in text.splitlines():
+        name, *ticks = line.split()
+        if name in names:
+            user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, ticks[:8])
+            yield user + nice + system + interrupts + soft_interrupts + stolen
 
 
 def run(command, seconds_max=60, **options):

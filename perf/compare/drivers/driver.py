@@ -5,7 +5,7 @@ import subprocess
 import time
 from dataclasses import asdict, dataclass
 
-from process import cpu_seconds, pinned, send
+from process import busy_seconds, cpu_seconds, pinned, send
 
 CONNECTING_SECONDS_MAX = 20
 SPARE_SECONDS = 40
@@ -25,6 +25,8 @@ class Load:
     seconds: float = 0.0
     server_cpu_seconds: float = 0.0
     driver_cpu_seconds: float = 0.0
+    # Of the time of both CPUs, what went to neither: interrupts, the kernel's workers, other work on the machine.
+    other_cpu_share: float = 0.0
 
     def as_json(self):
         return {name: round(value, 6) if isinstance(value, float) else value for name, value in asdict(self).items()}
@@ -36,10 +38,11 @@ class Ran:
     seconds: float
     server_cpu_seconds: float
     driver_cpu_seconds: float
+    other_cpu_share: float
 
     def onto(self, load):
         load.seconds, load.server_cpu_seconds = self.seconds, self.server_cpu_seconds
-        load.driver_cpu_seconds = self.driver_cpu_seconds
+        load.driver_cpu_seconds, load.other_cpu_share = self.driver_cpu_seconds, self.other_cpu_share
         return load
 
 
@@ -53,9 +56,9 @@ def run(command, cpu, server, connections, seconds, directory):
     try:
         while not server.has_clients(connections) and not has_ended(child.pid) and time.monotonic() < end:
             time.sleep(0.01)
-        started, server_before, driver_before = time.monotonic(), server.cpu_seconds(), cpu_seconds(child.pid)
+        before = looked(server, cpu), cpu_seconds(child.pid)
         status, usage = wait(child, end)
-        finished, server_after = time.monotonic(), server.cpu_seconds()
+        after = looked(server, cpu), usage.ru_utime + usage.ru_stime
     finally:
         if child.returncode is None:
             send(child.pid, signal.SIGKILL)
@@ -63,7 +66,14 @@ def run(command, cpu, server, connections, seconds, directory):
     said = output.read_text(errors="replace")
     if status != 0:
         raise RuntimeError(f"{command[0]} failed: {said.strip()[-500:]}")
-    return Ran(said, finished - started, server_after - server_before, usage.ru_utime + usage.ru_stime - driver_before)
+    (seconds, server_seconds, busy), driver_seconds = [b - a for a, b in zip(before[0], after[0])], after[1] - before[1]
+    other = max(0.0, busy - server_seconds - driver_seconds) / (2 * seconds)
+    return Ran(said, seconds, server_seconds, driver_seconds, other)
+
+
+def looked(server, cpu):
+    """The time, the server's CPU time, and how long both CPUs were busy."""
+    return time.monotonic(), server.cpu_seconds(), busy_seconds({server.place.cpu, cpu})
 
 
 def has_ended(pid):

@@ -41,8 +41,10 @@ class Redis(Store):
         return ["EVALSHA", self.script, "3", f"idempotency:{key}", product, EVENTS, "check", str(delta), version]
 
     def update(self, product, delta, key, version=None):
-        answer = self.ask(*self.call(product, delta, key, "any" if version is None else str(version)))
-        return Outcome(answer.startswith("{"), answer)
+        try:
+            return Outcome(True, self.ask(*self.call(product, delta, key, "any" if version is None else str(version))))
+        except RuntimeError as refused:
+            return Outcome(False, str(refused))
 
     def product(self, product):
         available, version = self.ask("HMGET", product, "available", "version").split()

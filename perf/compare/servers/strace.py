@@ -20,7 +20,6 @@ def syncs_during(process, directory, work):
     try:
         wait_until(lambda: traced(pids[0], strace), "strace attaches")
         work()
-
     finally:
         strace.send_signal(signal.SIGINT)
         strace.wait(20)

@@ -1,0 +1,130 @@
+"""Options, then: what is missing, build, rounds, output. The only module that ends the process."""
+import argparse
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import machine
+from aims import verdicts
+from figures import Samples
+from jobs import measurements
+from output.plot import figures_plot
+from output.table import figures_page
+from rounds import WARM_SECONDS, Rounds
+from servers.server import Place
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+# Beyond warm-up and measurement, what one turn may take: connecting, counting, a checkpoint.
+TURN_SPARE_SECONDS = 60
+START_SECONDS_MAX = 600
+
+
+def main():
+    options = parse(sys.argv[1:])
+    if missing := machine.missing_packages():
+        if not options.install:
+            return failed(f"missing; `--install` does it: apt-get install {' '.join(missing)}")
+        machine.install(missing)
+    try:
+        planned = measurements(options.only, options.connections)
+        binaries = build()
+        for stop in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+            signal.signal(stop, ended)
+        signal.alarm(seconds_max(options, planned))
+        os.sched_setaffinity(0, {options.client_cpu})
+        records = measure(options, planned, binaries)
+    except (RuntimeError, AssertionError, ValueError, OSError, subprocess.SubprocessError) as problem:
+        return failed(problem)
+    return write(options.output, records)
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="perf/compare/run", description="This server and its peers side by side, at the same job.")
+    parser.add_argument("--rounds", type=positive, default=7)
+    parser.add_argument("--seconds", type=positive, default=8, help="of each measurement, after a second to warm up")
+    parser.add_argument("--connections", type=positive, default=256, help="of the jobs updates and reads")
+    parser.add_argument("--only", type=lambda text: text.split(","), default=[], metavar="A,B", help="jobs, servers, or both")
+    parser.add_argument("--server-cpu", type=int, default=0)
+    parser.add_argument("--client-cpu", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=REPOSITORY / "perf/results" / f"{time.strftime('%Y-%m-%d')}-{machine.machine_name()}" / "compare")
+    parser.add_argument("--install", action="store_true", help="apt-get install what is missing")
+    options = parser.parse_args(arguments)
+    if options.server_cpu == options.client_cpu:
+        parser.error("servers and drivers need a CPU each")
+    return options
+
+
+def positive(text):
+    if int(text) < 1:
+        raise ValueError(text)
+    return int(text)
+
+
+def build():
+    """The server and the yardsticks, as they are shipped. Returns the directory that they are in."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+    subprocess.run(["cargo", "build", "--release", "--quiet", "--bin", "central-inventory", "--example", "constant_server",
+                    "--example", "socket_server"], cwd=REPOSITORY, check=True)
+    return (REPOSITORY / target / "release").resolve()
+
+
+def seconds_max(options, planned):
+    turn = 2 * (WARM_SECONDS + options.seconds) + TURN_SPARE_SECONDS
+    return START_SECONDS_MAX + options.rounds * len(planned) * turn
+
+
+def measure(options, planned, binaries):
+    """Every record is in the file as soon as it is there."""
+    options.output.mkdir(parents=True, exist_ok=True)
+    records = []
+    with tempfile.TemporaryDirectory(prefix="compare-") as directory, open(options.output / "samples.jsonl", "w") as samples:
+        os.chmod(directory, 0o711)  # PostgreSQL has another user.
+        if machine.file_system(directory) in machine.NOT_DURABLE:
+            raise RuntimeError(f"{directory} is in memory, where nothing is durable: set TMPDIR to a directory on a disk")
+
+        def keep(record):
+            records.append(record)
+            print(json.dumps(record), file=samples, flush=True)
+
+        keep({"record": "facts", **facts(options, directory)})
+        place = Place(Path(directory), options.server_cpu, max(measurement.connections for measurement in planned), binaries)
+        with Rounds(planned, place, options) as rounds:
+            for record in rounds.records():
+                keep(record)
+    return records
+
+
+def facts(options, directory):
+    return {"date": time.strftime("%Y-%m-%d"), "rounds": options.rounds, "seconds": options.seconds,
+            "connections": options.connections, "serverCpu": options.server_cpu, "clientCpu": options.client_cpu,
+            "governor": machine.governor(), "command": shlex.join(["perf/compare/run", *sys.argv[1:]]),
+            **machine.facts(REPOSITORY, directory)}
+
+
+def write(directory, records):
+    """Fails if a sample had to be left out; that an aim is missed is a result, not a failure."""
+    samples, servers = Samples(records), [record for record in records if record["record"] == "server"]
+    (directory / "figures.md").write_text(figures_page(records[0], servers, samples))
+    (directory / "figures.svg").write_text(figures_plot(records[0], servers, samples))
+    for verdict in verdicts(samples):
+        measured = f"{verdict.spread.low:.2f} {verdict.spread.middle:.2f} {verdict.spread.high:.2f}" if verdict.spread else "-"
+        print(f"{verdict.aim.title}: {'at most' if verdict.aim.at_most else 'at least'} {verdict.aim.target:g}, measured {measured}: {verdict.text}")
+    print(f"written: {directory}/samples.jsonl, figures.md, figures.svg")
+    left_out = [sample for sample in samples.all if sample["problem"]]
+    return failed(f"{len(left_out)} samples left out, see figures.md") if left_out else 0
+
+
+def failed(problem):
+    print(f"perf/compare: {problem}", file=sys.stderr)
+    return 1
+
+
+def ended(number, _):
+    """By a signal, or by the time that it may take: everything that was started is stopped on the way out."""
+    raise RuntimeError(f"ended by {signal.Signals(number).name}")

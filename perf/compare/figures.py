@@ -1,0 +1,60 @@
+"""From samples to figures: minimum, median, maximum, and ratios of samples of the same round. No input, no output."""
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Spread:
+    low: float
+    middle: float
+    high: float
+    count: int
+
+
+def spread(values):
+    """None of nothing."""
+    values = [value for value in values if value is not None]
+    return Spread(min(values), median(values), max(values), len(values)) if values else None
+
+
+class Samples:
+    """The samples that are worth something, by job, server and round."""
+
+    def __init__(self, records):
+        self.all = [record for record in records if record["record"] == "sample"]
+        self.good = [sample for sample in self.all if not sample["problem"] and sample["operations"]]
+        self.by_place = {(sample["job"], sample["server"], sample["round"]): sample for sample in self.good}
+        self.rounds = sorted({sample["round"] for sample in self.all})
+
+    def of(self, job, server):
+        return [sample for sample in self.good if (sample["job"], sample["server"]) == (job, server)]
+
+    def get(self, job, server, number):
+        return self.by_place.get((job, server, number))
+
+    def places(self):
+        """Each job and server that was measured, in the order in which they were met."""
+        return list(dict.fromkeys((sample["job"], sample["server"]) for sample in self.all))
+
+
+def rate(sample):
+    return sample["rate"]
+
+
+def p50_us(sample):
+    return sample["p50_us"]
+
+
+def server_cpu_us(sample):
+    return sample["server_cpu_seconds"] / sample["operations"] * 1e6
+
+
+def driver_share(sample):
+    """Of one CPU."""
+    return sample["driver_cpu_seconds"] / sample["seconds"]
+
+
+def ratios(samples, of, to, figure=rate):
+    """`figure` of the one to that of the other, in each round that has both. `of` and `to` are each a (job, server)."""
+    return [figure(samples.get(*of, number)) / figure(samples.get(*to, number))
+            for number in samples.rounds if samples.get(*of, number) and samples.get(*to, number)]
