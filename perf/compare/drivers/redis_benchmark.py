@@ -16,7 +16,7 @@ def drive(server, measurement, seconds, cpu):
     rate = rates.get(measurement.connections)
     requests = int(rate * seconds) if rate else FIRST_REQUESTS_PER_CONNECTION * measurement.connections
     ran = run(["redis-benchmark", "-h", "127.0.0.1", "-p", server.port, "-c", measurement.connections, "-n", requests,
-               "-r", measurement.job.products, "--csv",
+               "-r", measurement.job.products, "--csv", "-e",
                *server.call(f"product:{RANDOM}", 1, RANDOM * RANDOM_PARTS_OF_KEY, "any")],
               cpu, server, measurement.connections, seconds, server.directory)
     load = ran.onto(parse(ran.output, requests))
@@ -29,4 +29,4 @@ def parse(output, requests):
     rows = list(csv.reader(io.StringIO(output[output.index('"test"'):])))
     figures = dict(zip(rows[0][1:], map(float, rows[1][1:])))
     return Load(operations=requests, operations_max=requests, failed=output.lower().count("error"), rate=figures["rps"],
-                p50_us=figures["p50_latency_ms"] * 1000, p99_us=figures["p99_latency_ms"] * 1000)
+                p50_us=round(figures["p50_latency_ms"] * 1000), p99_us=round(figures["p99_latency_ms"] * 1000))
