@@ -22,7 +22,8 @@ from servers.server import Place
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Beyond warm-up and measurement, what one turn may take: connecting, counting, a checkpoint.
 TURN_SPARE_SECONDS = 60
-START_SECONDS_MAX = 600
+# All servers, with their checks.
+START_SECONDS_MAX = 300
 
 
 def main():
@@ -34,7 +35,7 @@ def main():
     try:
         planned = measurements(options.only, options.connections)
         binaries = build()
-        for stop in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+        for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
             signal.signal(stop, ended)
         signal.alarm(seconds_max(options, planned))
         os.sched_setaffinity(0, {options.client_cpu})
@@ -47,7 +48,7 @@ def main():
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="perf/compare/run", description="This server and its peers side by side, at the same job.")
     parser.add_argument("--rounds", type=positive, default=7)
-    parser.add_argument("--seconds", type=positive, default=8, help="of each measurement, after a second to warm up")
+    parser.add_argument("--seconds", type=positive, default=8, help=f"of each measurement, after {WARM_SECONDS} to warm up")
     parser.add_argument("--connections", type=positive, default=256, help="of the jobs updates and reads")
     parser.add_argument("--only", type=lambda text: text.split(","), default=[], metavar="A,B", help="jobs, servers, or both")
     parser.add_argument("--server-cpu", type=int, default=0)
@@ -76,7 +77,7 @@ def build():
 
 def seconds_max(options, planned):
     turn = 2 * (WARM_SECONDS + options.seconds) + TURN_SPARE_SECONDS
-    return START_SECONDS_MAX + options.rounds * len(planned) * turn
+    return options.rounds * (START_SECONDS_MAX + len(planned) * turn)
 
 
 def measure(options, planned, binaries):
@@ -84,9 +85,8 @@ def measure(options, planned, binaries):
     options.output.mkdir(parents=True, exist_ok=True)
     records = []
     with tempfile.TemporaryDirectory(prefix="compare-") as directory, open(options.output / "samples.jsonl", "w") as samples:
-        os.chmod(directory, 0o711)  # PostgreSQL has another user.
-        if machine.file_system(directory) in machine.NOT_DURABLE:
-            raise RuntimeError(f"{directory} is in memory, where nothing is durable: set TMPDIR to a directory on a disk")
+        os.chmod(directory, machine.DIRECTORY_MODE)
+        machine.check_directory(directory, WARM_SECONDS + options.seconds)
 
         def keep(record):
             records.append(record)
@@ -94,9 +94,8 @@ def measure(options, planned, binaries):
 
         keep({"record": "facts", **facts(options, directory)})
         place = Place(Path(directory), options.server_cpu, max(measurement.connections for measurement in planned), binaries)
-        with Rounds(planned, place, options) as rounds:
-            for record in rounds.records():
-                keep(record)
+        for record in Rounds(planned, place, options).records():
+            keep(record)
     return records
 
 
@@ -109,7 +108,9 @@ def facts(options, directory):
 
 def write(directory, records):
     """Fails if a sample had to be left out; that an aim is missed is a result, not a failure."""
-    samples, servers = Samples(records), [record for record in records if record["record"] == "server"]
+    samples = Samples(records)
+    # Of the last round; each found the same, or there would be no samples.
+    servers = list({record["server"]: record for record in records if record["record"] == "server"}.values())
     (directory / "figures.md").write_text(figures_page(records[0], servers, samples))
     (directory / "figures.svg").write_text(figures_plot(records[0], servers, samples))
     for verdict in verdicts(samples):
@@ -127,4 +128,4 @@ def failed(problem):
 
 def ended(number, _):
     """By a signal, or by the time that it may take: everything that was started is stopped on the way out."""
-    raise RuntimeError(f"ended by {signal.Signals(number).name}")
+    raise SystemExit(f"perf/compare: ended by {signal.Signals(number).name}")

@@ -3,6 +3,7 @@ import glob
 import os
 import platform
 import shutil
+import subprocess
 from pathlib import Path
 
 from process import run
@@ -14,6 +15,10 @@ PACKAGES = {"wrk": "wrk", "redis-server": "redis-server", "redis-benchmark": "re
             "findmnt": "util-linux"}
 # What is there is gone when the power is.
 NOT_DURABLE = {"tmpfs", "ramfs"}
+# What the servers of one round write at most, for each second of a measurement: batches some 110 MB/s, seven others 25.
+BYTES_PER_SECOND = 300_000_000
+# PostgreSQL, as another user, has to reach its own directory in ours.
+DIRECTORY_MODE = 0o711
 
 
 def missing_packages():
@@ -30,10 +35,20 @@ def file_system(directory):
     return run(["findmnt", "-n", "-o", "FSTYPE", "-T", directory]).strip()
 
 
+def check_directory(directory, seconds):
+    """Raises RuntimeError if servers that are to be durable cannot run there for so long."""
+    kind, needed = file_system(directory), seconds * BYTES_PER_SECOND
+    if kind in NOT_DURABLE:
+        raise RuntimeError(f"{directory} is in memory, where nothing is durable: set TMPDIR to a directory on a disk")
+    free = shutil.disk_usage(directory).free
+    if free < needed:
+        raise RuntimeError(f"{directory} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} are needed: set TMPDIR, or fewer --seconds")
+
+
 def facts(repository, directory):
     return {"commit": commit(repository), "cpu": cpu_model(), "cpus": os.cpu_count(), "kernel": platform.release(),
             "fileSystem": file_system(directory), "rustc": run(["rustc", "--version"]).strip(), "python": platform.python_version(),
-            "wrk": "4.1.0" if not shutil.which("dpkg-query") else run(["dpkg-query", "-W", "-f", "${Version}", "wrk"])}
+            "wrk": wrk_version()}
 
 
 def commit(repository):
@@ -42,6 +57,12 @@ def commit(repository):
         return run(["git", "-C", repository, "rev-parse", "--short", "HEAD"]).strip() + (" and changes" if changed else "")
     except RuntimeError:
         return "unknown"
+
+
+def wrk_version():
+    """It says so where it explains its options, and calls that a failure."""
+    said = subprocess.run(["wrk", "-v"], capture_output=True, text=True, timeout=10).stdout
+    return said.split("[")[0].removeprefix("wrk").strip()
 
 
 def cpu_model():
