@@ -2,6 +2,8 @@
 from dataclasses import dataclass
 from statistics import median
 
+from jobs import JOBS
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -33,8 +35,9 @@ class Samples:
         return self.by_place.get((job, server, number))
 
     def places(self):
-        """Each job and server that was measured, in the order in which they were met."""
-        return list(dict.fromkeys((sample["job"], sample["server"]) for sample in self.all))
+        """Each job and server that was measured, in an order that does not change from run to run."""
+        met = {(sample["job"], sample["server"]) for sample in self.all}
+        return [(job.name, server) for job in JOBS.values() for server in job.servers if (job.name, server) in met]
 
 
 def rate(sample):
@@ -47,6 +50,10 @@ def p50_us(sample):
 
 def server_cpu_us(sample):
     return sample["server_cpu_seconds"] / sample["operations"] * 1e6
+
+
+def driver_cpu_us(sample):
+    return sample["driver_cpu_seconds"] / sample["operations"] * 1e6
 
 
 def driver_share(sample):

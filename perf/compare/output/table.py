@@ -1,6 +1,6 @@
 """The figures as Markdown."""
 from aims import verdicts
-from figures import driver_share, p50_us, rate, ratios, server_cpu_us, spread
+from figures import driver_cpu_us, driver_share, p50_us, rate, ratios, server_cpu_us, spread
 from jobs import JOBS
 from rounds import DRIVER_SHARE_MAX
 
@@ -36,14 +36,14 @@ def job_table(job, samples, titles):
     """Rates are of operations: an item of a batch is one."""
     here = [server for name, server in samples.places() if name == job.name]
     connections = next(sample["connections"] for sample in samples.all if sample["job"] == job.name)
-    rows = [["", "per second", f"{titles.get('this', 'this')} to it", "server CPU us each", "p50 us", "p99 us", "driver's CPU"]]
+    rows = [["", "per second", f"{titles.get('this', 'this')} to it", "server CPU us each", "p50 us", "p99 us", "driver CPU us each", "driver's CPU"]]
     for server in job.servers:
         if server in here:
             found = samples.of(job.name, server)
             ratio = ratios(samples, (job.name, "this"), (job.name, server)) if server != "this" else []
             rows.append([titles[server], column(found, rate, count_text), spread_text(spread(ratio), ratio_text),
                          column(found, server_cpu_us, small_text), column(found, p50_us, count_text),
-                         column(found, lambda sample: sample["p99_us"], count_text), column(found, driver_share, share_text)])
+                         column(found, lambda sample: sample["p99_us"], count_text), column(found, driver_cpu_us, small_text), column(found, driver_share, share_text)])
     return f"## {job.title}: {connections} connection{'s' if connections > 1 else ''} (`{job.name}`)\n\n" + table(rows)
 
 
@@ -54,7 +54,7 @@ def warnings(samples, titles):
         if sample["problem"]:
             lines.append(f"- {where}: **left out**, {sample['problem']}")
         if sample["failed"]:
-            lines.append(f"- {where}: {sample['failed']} requests failed")
+            lines.append(f"- {where}: {sample['failed']:,} requests failed")
     for job, server in samples.places():
         found = samples.of(job, server)
         shares = spread(map(driver_share, found))

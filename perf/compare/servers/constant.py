@@ -4,6 +4,10 @@ import http.client
 from .server import Server
 
 
+# Of all yardsticks the same, head included.
+ANSWER_BYTES = 230
+
+
 class Constant(Server):
     example = ""
 
@@ -16,13 +20,17 @@ class Constant(Server):
         except OSError:
             return False
 
+    def prepare(self):
+        size = self.answer()[1]
+        assert size == ANSWER_BYTES, f"{self.title}: the answer has {size} bytes, not {ANSWER_BYTES} as that of the other"
+
     def answer(self):
         """Status and how many bytes the whole answer has, head included."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("POST", "/", "{}")
             answer = connection.getresponse()
-            head = sum(len(name) + len(value) + len(": \r\n") for name, value in answer.getheaders())
+            head = len("HTTP/1.1 200 OK\r\n\r\n") + sum(len(f"{name}: {value}\r\n") for name, value in answer.getheaders())
             return answer.status, head + len(answer.read())
         finally:
             connection.close()

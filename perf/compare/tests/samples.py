@@ -14,7 +14,8 @@ def samples(*records):
 
 SERVERS = [{"record": "server", "server": "this", "title": "central-inventory", "version": "1",
             "check": {"syncs": 21, "updates": 20, "seen_by": "its metric"}},
-           {"record": "server", "server": "redis", "title": "Redis & co", "version": "7"}]
+           {"record": "server", "server": "redis", "title": "Redis & co", "version": "7"},
+           {"record": "server", "server": "socket", "title": "sockets & co", "version": ""}]
 
 FACTS = {"date": "2026-11-23", "rounds": 3, "seconds": 8, "connections": 8, "serverCpu": 0, "clientCpu": 1, "command": "perf/compare/run",
          "commit": "abc", "cpu": "x", "cpus": 2, "governor": "not shown", "kernel": "6", "fileSystem": "ext4", "rustc": "r", "wrk": "4",
