@@ -2,6 +2,7 @@
 import argparse
 import json
 import os
+import resource
 import shlex
 import signal
 import subprocess
@@ -38,6 +39,7 @@ def main():
         for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
             signal.signal(stop, ended)
         signal.alarm(seconds_max(options, planned))
+        allow_files()
         os.sched_setaffinity(0, {options.client_cpu})
         records = measure(options, planned, binaries)
     except (RuntimeError, AssertionError, ValueError, OSError, subprocess.SubprocessError) as problem:
@@ -73,6 +75,12 @@ def build():
     subprocess.run(["cargo", "build", "--release", "--quiet", "--bin", "central-inventory", "--example", "constant_server",
                     "--example", "socket_server"], cwd=REPOSITORY, check=True)
     return (REPOSITORY / target / "release").resolve()
+
+
+def allow_files():
+    """Servers and drivers, which inherit it, need one for each connection."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def seconds_max(options, planned):
