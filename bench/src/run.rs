@@ -417,9 +417,7 @@ impl Run<'_> {
                 machine.load_average
             ),
         );
-        for phase in &self.phases {
-            warnings.extend(bottleneck(phase));
-        }
+        warnings.extend(bottlenecks(&self.phases));
         if self.options.no_verify {
             warnings.push("the server's answers were not checked (--no-verify)".to_owned());
         }
@@ -427,24 +425,35 @@ impl Run<'_> {
     }
 }
 
-/// Whether the load generator measured itself.
-fn bottleneck(phase: &Phase) -> Option<String> {
+/// Whether the load generator measured itself, a sentence for each way.
+fn bottlenecks(phases: &[Phase]) -> Vec<String> {
     /// A thread that is busier than that has something waiting.
     const BUSY: f64 = 0.9;
     /// Later than that is seen in percentiles.
     const LATE_US: u64 = 5_000;
-    let name = format!("{} (round {})", phase.name, phase.round);
-    if phase.client.busiest_thread > BUSY {
-        let percent = 100.0 * phase.client.busiest_thread;
-        return Some(format!(
-            "{name}: a thread of the load generator was busy for {percent:.0} % of the time: give it more --threads and --cpus"
+    let is_open = |phase: &&Phase| matches!(phase.pacing, Pacing::Open { .. });
+    let named = |phases: &[&Phase]| match phases {
+        [phase] => format!("{} (round {})", phase.name, phase.round),
+        many => format!("{} phases", many.len()),
+    };
+    let busy: Vec<&Phase> = phases
+        .iter()
+        .filter(|it| it.client.busiest_thread > BUSY)
+        .collect();
+    let late: Vec<&Phase> = phases
+        .iter()
+        .filter(is_open)
+        .filter(|it| it.client.late_p99_us > LATE_US)
+        .collect();
+    let mut sentences = Vec::new();
+    if !busy.is_empty() {
+        sentences.push(format!("{}: a thread of the load generator was busy for more than 90 % of the time: give it more --threads and --cpus", named(&busy)));
+    }
+    if let Some(latest) = late.iter().map(|it| it.client.late_p99_us).max() {
+        sentences.push(format!(
+            "{}: the load generator itself woke up to {latest} us late (p99)",
+            named(&late)
         ));
     }
-    let is_open = matches!(phase.pacing, Pacing::Open { .. });
-    (is_open && phase.client.late_p99_us > LATE_US).then(|| {
-        format!(
-            "{name}: the load generator itself woke up to {} us late (p99)",
-            phase.client.late_p99_us
-        )
-    })
+    sentences
 }

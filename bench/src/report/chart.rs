@@ -131,7 +131,11 @@ impl Chart {
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
+            .position(match self.x_scale {
+                // Latency only rises with the quantile: there is room below.
+                Scale::Quantile => SeriesLabelPosition::LowerRight,
+                _ => SeriesLabelPosition::UpperLeft,
+            })
             .background_style(WHITE.mix(0.8))
             .border_style(BLACK.mix(0.2))
             .label_font(("sans-serif", 12))
