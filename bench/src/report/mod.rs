@@ -1,12 +1,14 @@
 //! What a run found, as it is kept: everything that is printed or drawn is made from this, and so is a comparison.
 
-mod chart;
+pub mod figures;
 pub mod hdr_log;
 pub mod html;
+pub mod json;
 pub mod plots;
 #[cfg(test)]
 pub mod sample;
 pub mod table;
+pub mod text;
 
 use std::collections::BTreeMap;
 
