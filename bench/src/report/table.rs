@@ -242,7 +242,9 @@ fn client(rounds: &[&Phase]) -> Vec<String> {
         .iter()
         .filter_map(|phase| figures::per_second(phase.client.cpu_seconds, phase.seconds));
     let busiest = Spread::of(rounds.iter().map(|phase| phase.client.busiest_thread));
+    // A closed loop has no schedule to be late for.
     let late = rounds.iter().map(|phase| phase.client.late_p99_us).max();
+    let late = late.filter(|us| *us > 0);
     let figures = [
         figures::median(cpus).map(|cpus| format!("{cpus:.2} CPUs")),
         busiest.map(|spread| format!("busiest thread {}", text::percent(spread.max))),

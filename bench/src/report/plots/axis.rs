@@ -67,7 +67,7 @@ impl Scale {
     /// What is written at a place.
     pub fn label(self, place: f64) -> String {
         match self {
-            Scale::Seconds => format!("{place:.0} s"),
+            Scale::Seconds => format!("{} s", text::count(place)),
             Scale::Count => short(&text::count(place)),
             Scale::Rate => short(&text::rate(place)),
             Scale::WideRate => short(&text::rate((10_f64.powf(place) - 1.0).round())),
@@ -140,7 +140,7 @@ fn nines(high: f64) -> Marked {
     (0.0..last, marks.collect())
 }
 
-/// 0, 1, 10, 100, ... up to a mark above.
+/// 0, 10, 100, ... up to a mark above.
 fn powers(high: f64) -> Marked {
     let place = |decade: u32| (1.0 + 10_f64.powf(f64::from(decade))).log10();
     let all: Vec<f64> = [0.0]
@@ -151,7 +151,12 @@ fn powers(high: f64) -> Marked {
         .iter()
         .position(|mark| *mark >= high && *mark > 0.5)
         .unwrap_or(all.len() - 1);
-    (0.0..all[last], all[..=last].to_vec())
+    // 1 stands so close to 0 that only one of the labels has room.
+    let marks = all[..=last]
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| *index != 1);
+    (0.0..all[last], marks.map(|(_, mark)| *mark).collect())
 }
 
 /// From 0, or a mark below what is less, to a little above.
@@ -246,9 +251,13 @@ mod tests {
         );
         assert_eq!(
             labels(Scale::WideRate, &[0.0, 170.0]),
-            ["0/s", "1/s", "10/s", "100/s", "1000/s"]
+            ["0/s", "10/s", "100/s", "1000/s"]
         );
         assert_eq!(labels(Scale::Seconds, &[20.0]).len(), 11);
+        assert_eq!(
+            labels(Scale::Seconds, &[2.0])[..4],
+            ["0 s", "0.2 s", "0.4 s", "0.6 s"]
+        );
         assert_eq!(
             labels(Scale::Bytes, &[188e6]),
             ["0 B", "50 MiB", "100 MiB", "150 MiB"]
