@@ -1,12 +1,13 @@
 //! `inventory-bench`: parse, run, exit code.
 
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use inventory_bench::compare;
 use inventory_bench::options::{Command, Options, RunOptions};
-use inventory_bench::report::{Verification, hdr_log, html, plots, table};
+use inventory_bench::report::{Verification, hdr_log, html, json, plots, table};
 use inventory_bench::run::{self, Done};
 
 #[global_allocator]
@@ -37,8 +38,8 @@ fn is_sound(done: &Done) -> bool {
 }
 
 fn compare(before: &Path, after: &Path) -> Result<bool, String> {
-    let text = compare::compare(&compare::read(before)?, &compare::read(after)?)?;
-    print!("{text}");
+    let comparison = compare::compare(&compare::read(before)?, &compare::read(after)?)?;
+    say(&comparison.to_string())?;
     Ok(true)
 }
 
@@ -59,20 +60,30 @@ fn write(options: &RunOptions, done: &Done) -> Result<(), String> {
         )?;
     }
     let table = table::table(report);
-    let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())? + "\n";
+    let json = json::pretty(report);
     match &options.json {
         // Standard output is for programs then.
         Some(path) if path == Path::new(STANDARD) => {
             eprint!("{table}");
-            print!("{json}");
+            say(&json)?;
         }
         Some(path) => {
             to_file(path, json)?;
-            print!("{table}");
+            say(&table)?;
         }
-        None => print!("{table}"),
+        None => say(&table)?,
     }
     Ok(())
+}
+
+/// Prints `text`; who reads only its beginning has had enough.
+fn say(text: &str) -> Result<(), String> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output: {error}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn to_file(path: &Path, content: impl AsRef<[u8]>) -> Result<(), String> {

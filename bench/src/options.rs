@@ -104,7 +104,7 @@ pub struct RunOptions {
     /// Products; default: the preset's.
     #[arg(long, value_parser = in_range::<1, 5_000_000>)]
     pub products: Option<usize>,
-    /// uniform, or zipf:<exponent>; default: the preset's.
+    /// `uniform`, or `zipf:` and an exponent; default: the preset's.
     #[arg(long)]
     pub popularity: Option<Popularity>,
     /// Stores that follow the feed by long poll; default: the preset's.

@@ -3,12 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, RawFd};
-
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use glommio::net::TcpStream;
+use std::os::fd::RawFd;
 
 use super::answer::Answer;
+use super::sockets::Socket;
 
 /// More headers than a server of ours sends.
 const HEADERS_MAX: usize = 48;
@@ -19,7 +17,7 @@ const ANSWER_BYTES_MAX: usize = 8 << 20;
 
 /// A connection to the server.
 pub struct Connection {
-    stream: TcpStream,
+    socket: Socket,
     buffer: Vec<u8>,
     filled: usize,
     /// Where in the buffer the latest answer's body is.
@@ -38,10 +36,8 @@ struct Head {
 impl Connection {
     /// Connects.
     pub async fn open(address: SocketAddr) -> io::Result<Connection> {
-        let stream = TcpStream::connect(address).await.map_err(io::Error::from)?;
-        stream.set_nodelay(true).map_err(io::Error::from)?;
         Ok(Connection {
-            stream,
+            socket: Socket::connect(address).await?,
             buffer: vec![0; READ_BYTES],
             filled: 0,
             body: 0..0,
@@ -50,7 +46,7 @@ impl Connection {
 
     /// For who ends connections from outside, while this one lives.
     pub fn descriptor(&self) -> RawFd {
-        self.stream.as_raw_fd()
+        self.socket.descriptor()
     }
 
     /// The body of the latest answer.
@@ -63,7 +59,7 @@ impl Connection {
     /// # Errors
     /// If the connection ends or what comes is no answer; then it cannot be used any more.
     pub async fn ask(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
-        self.stream.write_all(request).await?;
+        self.socket.send(request).await?;
         self.filled = 0;
         self.body = 0..0;
         let head = loop {
@@ -97,7 +93,7 @@ impl Connection {
         if self.filled == self.buffer.len() {
             self.buffer.resize(self.filled + READ_BYTES, 0);
         }
-        match self.stream.read(&mut self.buffer[self.filled..]).await? {
+        match self.socket.read(&mut self.buffer[self.filled..]).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             read => {
                 self.filled += read;

@@ -1,8 +1,9 @@
-//! A store's end of the connection: requests in bytes, over a socket on the executor, and what comes back.
+//! A store's end of the connection: requests in bytes, over a socket, and what comes back.
 
 mod answer;
 mod connection;
 mod request;
+pub mod sockets;
 
 pub use answer::{Answer, UpdateAnswer, UpdateError};
 pub use connection::Connection;

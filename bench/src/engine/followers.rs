@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
-use central_inventory::runtime::executor::{self, Executor, HEARTBEAT};
+use central_inventory::runtime::executor::{self, Executor};
 
 use super::recorder::{Kind, Outcome, Recorder};
 use super::watch::Watch;
 use super::{Load, thread_cpu};
-use crate::client::{Answer, Connection, Requests};
+use crate::client::{Answer, Connection, Requests, sockets};
 
 /// How long a poll waits: short enough to notice the end of the run.
 const WAIT_SECONDS: u32 = 2;
@@ -133,10 +133,13 @@ async fn follow_all(load: &Load, count: usize, offset: u64, control: Arc<Control
             running.set(running.get() - 1);
         });
     }
-    while running.get() > 0 {
-        executor::sleep(HEARTBEAT).await;
+    let goes_on = || {
         shared.watch.sweep();
-    }
+        running.get() > 0
+    };
+    sockets::drive(goes_on)
+        .await
+        .expect("the thread's epoll descriptor is sound");
     let mut followed = shared.followed.take();
     followed.cpu = thread_cpu().saturating_sub(cpu_before);
     followed
@@ -154,7 +157,7 @@ impl Follower {
             // What ends a connection is told by what is missing at the end, if anything is.
             let _ = self.follow(address).await;
             if !self.is_done() {
-                executor::sleep(PAUSE).await;
+                sockets::sleep(PAUSE).await;
             }
         }
         if self.offset >= self.shared.control.end.load(Ordering::SeqCst) {

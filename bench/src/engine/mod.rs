@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use central_inventory::plan::ExecutorPlan;
-use central_inventory::runtime::executor::{self, Executor, HEARTBEAT};
+use central_inventory::runtime::executor::{self, Executor};
 use hdrhistogram::Histogram;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -28,7 +28,7 @@ use watch::Watch;
 use worker::{Shared, Worker};
 
 use crate::books::Books;
-use crate::client::Requests;
+use crate::client::{Requests, sockets};
 use crate::workload::{Mix, Sampler};
 
 /// What stays the same in all phases.
@@ -265,16 +265,18 @@ impl Thread {
             running.set(running.get() + 1);
             let (running, start) = (running.clone(), self.started);
             executor::spawn(async move {
-                executor::sleep(start.saturating_duration_since(Instant::now())).await;
+                sockets::sleep_until(start).await;
                 worker.run().await;
                 running.set(running.get() - 1);
             });
         }
-        // Also what keeps the executor from sleeping beside a task that could run.
-        while running.get() > 0 {
-            executor::sleep(HEARTBEAT).await;
+        let goes_on = || {
             shared.watch.sweep();
-        }
+            running.get() > 0
+        };
+        sockets::drive(goes_on)
+            .await
+            .expect("the thread's epoll descriptor is sound");
         let Ok(shared) = Rc::try_unwrap(shared) else {
             unreachable!("every worker has ended");
         };

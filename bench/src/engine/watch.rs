@@ -11,7 +11,11 @@ use central_inventory::runtime::tcp;
 #[derive(Default)]
 pub struct Watch {
     watched: RefCell<Vec<Rc<Watched>>>,
+    swept: Cell<Option<Instant>>,
 }
+
+/// Between two sweeps.
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
 /// A connection that is watched.
 pub struct Watched {
@@ -37,9 +41,17 @@ impl Watch {
             .retain(|other| !Rc::ptr_eq(other, watched));
     }
 
-    /// Ends those whose time is over.
+    /// Ends those whose time is over, now and then.
     pub fn sweep(&self) {
         let now = Instant::now();
+        if self
+            .swept
+            .get()
+            .is_some_and(|swept| now < swept + SWEEP_EVERY)
+        {
+            return;
+        }
+        self.swept.set(Some(now));
         for watched in self.watched.borrow().iter() {
             if watched
                 .deadline

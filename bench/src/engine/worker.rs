@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use central_inventory::runtime::executor;
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
@@ -16,7 +15,7 @@ use super::recorder::{Kind, Outcome, Recorder};
 use super::schedule::{Next, Schedule};
 use super::watch::{Watch, Watched};
 use crate::books::{Books, Unanswered};
-use crate::client::{Connection, Requests, UpdateError};
+use crate::client::{Connection, Requests, UpdateError, sockets};
 use crate::workload::{Mix, Operation, Sampler};
 
 /// For one answer. Longer than any the server lets a client wait, but for polls.
@@ -114,7 +113,7 @@ impl Worker {
     async fn wait_until(&self, due: Duration) {
         let now = self.shared.start.elapsed();
         if due > now {
-            executor::sleep(due - now).await;
+            sockets::sleep_until(self.shared.start + due).await;
             let late = self.shared.start.elapsed().saturating_sub(due).as_micros() as u64;
             self.shared.late.borrow_mut().saturating_record(late.max(1));
         }
@@ -361,7 +360,7 @@ impl Worker {
     async fn fail(&mut self, _error: &io::Error) {
         self.close();
         self.count(Outcome::Error);
-        executor::sleep(RECONNECT_PAUSE).await;
+        sockets::sleep(RECONNECT_PAUSE).await;
     }
 
     fn ended(&self, kind: Kind, due: Duration) {
