@@ -13,6 +13,19 @@ pub fn string(out: &mut Vec<u8>, text: &str) {
     sonic_rs::to_writer(out, text).expect("a string can be written to memory");
 }
 
+/// The length of the JSON string that `text` begins with, quotes included. None if it does not end.
+pub fn string_end(text: &[u8]) -> Option<usize> {
+    let mut at = 1;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text[at] == b'"' {
+            return Some(at + 1);
+        }
+        // Whatever is escaped ends nothing.
+        at += 2;
+    }
+}
+
 /// Appends an integer.
 pub fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
@@ -113,6 +126,20 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert_eq!(format!("\"{expected}\""), text);
         assert_eq!(Some(Timestamp(at)), parse_timestamp(expected));
+    }
+
+    #[test]
+    fn the_end_of_a_string_is_its_first_quote_that_is_not_escaped() {
+        for text in ["", "a", "\"", "\\", "\\\"", "ä\n\"\\"] {
+            let mut encoded = Vec::new();
+            string(&mut encoded, text);
+            let length = encoded.len();
+            for cut in 0..length {
+                assert_eq!(None, string_end(&encoded[..cut]), "{text} {cut}");
+            }
+            encoded.extend_from_slice(b",\"more\"");
+            assert_eq!(Some(length), string_end(&encoded), "{text}");
+        }
     }
 
     #[test]

@@ -7,11 +7,14 @@
 //!   sequencer ──SnapshotRequest──▶ shard ──Decision::SnapshotPart──▶ sequencer
 //! ```
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use shards::{AdminAnswer, Creation, Setting, Update, UpdateAnswer};
 
 use crate::journal::format::Changes;
 use crate::journal::snapshot::Part;
+use crate::sequencer::filter::Filter;
 
 /// Where an answer belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,8 +174,17 @@ pub enum FeedRequest {
     End(FeedReplyTo),
 }
 
+/// What an answer of the feed is put together as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// A page of JSON.
+    Page,
+    /// Messages of a stream of server-sent events.
+    Stream,
+}
+
 /// A question to the feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Poll {
     /// Who asks.
     pub to: FeedReplyTo,
@@ -182,6 +194,10 @@ pub struct Poll {
     pub limit: u32,
     /// How long to wait for the first of them, in milliseconds.
     pub wait_ms: u32,
+    /// How they are wanted.
+    pub form: Form,
+    /// Which are wanted; none wants all.
+    pub filter: Option<Arc<Filter>>,
 }
 
 /// Where a feed answer belongs.
@@ -208,9 +224,11 @@ pub enum FeedAnswer {
     /// A page.
     Page {
         /// As it is served.
-        json: Bytes,
+        bytes: Bytes,
         /// How many events are on it.
         events: u32,
+        /// Where to go on.
+        next: u64,
     },
     /// The offset is older than what is kept.
     Expired {
@@ -238,5 +256,5 @@ pub enum FeedAnswer {
 const _: () = assert!(size_of::<ShardRequest>() <= 72);
 const _: () = assert!(size_of::<Reply>() <= 64);
 const _: () = assert!(size_of::<Decision>() <= 104);
-const _: () = assert!(size_of::<FeedRequest>() <= 40);
-const _: () = assert!(size_of::<FeedReply>() <= 56);
+const _: () = assert!(size_of::<FeedRequest>() <= 48);
+const _: () = assert!(size_of::<FeedReply>() <= 64);

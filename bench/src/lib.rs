@@ -7,6 +7,8 @@
 //!              │            followers ───────────────────┘
 //!              ├──▶ verify: books against listing against feed
 //!              └──▶ report ─▶ table, JSON, page, picture;  compare
+//!
+//!  store: a store that keeps a replica, over client
 //! ```
 
 pub mod books;
@@ -20,5 +22,6 @@ pub mod report;
 pub mod run;
 pub mod scrape;
 pub mod server;
+pub mod store;
 pub mod verify;
 pub mod workload;

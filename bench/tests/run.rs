@@ -1,6 +1,7 @@
 //! The load generator against the real server: what it reports, and that it notices what is wrong.
 
-use std::path::{Path, PathBuf};
+mod binaries;
+
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -10,6 +11,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use binaries::server;
+
 /// A busy machine may be slow.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -18,25 +21,6 @@ fn bench() -> Command {
     // One that is there is not built anew.
     command.env_remove("CARGO");
     command
-}
-
-/// The server, beside the load generator. Built once where only this package was.
-fn server() -> PathBuf {
-    let beside =
-        Path::new(env!("CARGO_BIN_EXE_inventory-bench")).with_file_name("central-inventory");
-    if !beside.is_file() {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build.args([
-            "build",
-            "--package",
-            "central-inventory",
-            "--bin",
-            "central-inventory",
-        ]);
-        assert!(build.status().expect("cargo runs").success());
-    }
-    beside
 }
 
 /// Runs a short load with `arguments` and returns its report.

@@ -236,7 +236,7 @@ impl Judge<'_> {
             };
         };
         match reply.answer {
-            FeedAnswer::Page { json, .. } => self.read_page(&question, offset, &json),
+            FeedAnswer::Page { bytes, .. } => self.read_page(&question, offset, &bytes),
             FeedAnswer::Expired { oldest, end } => {
                 self.check_expired(offset, oldest, end)?;
                 Ok(Seen::Expired { oldest })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use central_inventory::messages::{FeedRequest, PageAfter, Poll, ShardRequest};
+use central_inventory::messages::{FeedRequest, Form, PageAfter, Poll, ShardRequest};
 use central_inventory::shard::router::Router;
 use history::Call;
 use shards::{Creation, Identity, Price, Setting, Update};
@@ -371,6 +371,8 @@ pub fn ask_poll(front: &mut Front, desk: &Desk<'_>, offset: u64, limit: u32, wai
             offset,
             limit,
             wait_ms,
+            form: Form::Page,
+            filter: None,
         })
     });
 }

@@ -19,6 +19,7 @@ use ahash::RandomState;
 use slog::{Logger, warn};
 
 use crate::api;
+use crate::api::events::Asked;
 use crate::api::limits::Limits;
 use crate::config::Config;
 use crate::lifecycle::Lifecycle;
@@ -415,18 +416,15 @@ impl Acceptor {
     }
 
     /// Asks the feed for events. If this future is dropped, the sequencer is told to forget the poll.
-    pub async fn poll_feed(
-        &self,
-        offset: u64,
-        limit: u32,
-        wait_ms: u32,
-    ) -> Result<FeedAnswer, Overloaded> {
+    pub async fn poll_feed(&self, asked: &Asked) -> Result<FeedAnswer, Overloaded> {
         let mut question = self.ask_feed(|to| {
             FeedRequest::Poll(Poll {
                 to,
-                offset,
-                limit,
-                wait_ms,
+                offset: asked.offset,
+                limit: asked.limit,
+                wait_ms: asked.wait_ms,
+                form: asked.form,
+                filter: asked.filter.clone(),
             })
         })?;
         Ok(question.answer().await)

@@ -11,7 +11,8 @@ mod asset;
 mod body;
 mod cors;
 mod docs;
-mod events;
+mod event_stream;
+pub mod events;
 mod explanation;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -82,7 +83,7 @@ pub async fn handle(
     let mut asked = Asked::new(&acceptor, watch.peer(), &head, route.as_ref());
     let spent = path.and_then(|path| acceptor.limits.as_ref()?.spend(asked.client(), path));
     let answer = match judged.and_then(|()| spent.as_ref().map_or(Ok(()), Spent::check)) {
-        Ok(()) => answer(&acceptor, &watch, &asked, &head, route, body).await,
+        Ok(()) => answer(&acceptor, &watch, &asked, &request_id, &head, route, body).await,
         Err(problem) => Err(problem),
     };
     let mut response = answer.unwrap_or_else(|problem| {
@@ -128,6 +129,7 @@ async fn answer(
     acceptor: &Rc<Acceptor>,
     watch: &Watch,
     asked: &Asked<'_>,
+    request_id: &HeaderValue,
     head: &Parts,
     route: Option<Route<'_>>,
     body: Incoming,
@@ -153,6 +155,9 @@ async fn answer(
         Route::Product(id) => products::read(acceptor, &id, &head.headers).await,
         Route::List => products::list(acceptor, query).await,
         Route::Snapshot => products::snapshot(acceptor).await,
+        Route::Events if event_stream::is_wanted(&head.headers) => {
+            event_stream::stream(acceptor, query, &head.headers, request_id).await
+        }
         Route::Events => events::poll(acceptor, query).await,
         Route::RateLimitStatus => rate_limit_status::status(acceptor, query).await,
         Route::Health => Ok(health::ready(acceptor)),

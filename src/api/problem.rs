@@ -344,10 +344,10 @@ impl Problem {
         )
     }
 
-    /// As a response.
-    pub fn into_response(self, request_id: &str) -> Response<ResponseBody> {
+    /// As JSON, in one line.
+    pub fn to_json(&self, request_id: &str) -> Vec<u8> {
         let code = self.code.as_str();
-        let json = sonic_rs::to_vec(&ProblemJson {
+        sonic_rs::to_vec(&ProblemJson {
             r#type: &format!("/problems/{code}"),
             title: self.title.unwrap_or(self.code.title()),
             status: self.code.status().as_u16(),
@@ -358,7 +358,12 @@ impl Problem {
             oldest_offset: self.oldest_offset,
             next_offset: self.next_offset,
         })
-        .expect("a problem can be written to memory");
+        .expect("a problem can be written to memory")
+    }
+
+    /// As a response.
+    pub fn into_response(self, request_id: &str) -> Response<ResponseBody> {
+        let json = self.to_json(request_id);
         let mut response = Response::new(ResponseBody::from(json));
         *response.status_mut() = self.code.status();
         let headers = response.headers_mut();

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::problem::{Detail, Problem};
 
-/// The parameters of a query, each at most once.
+/// The parameters of a query.
 pub struct Query {
     parameters: Vec<(String, String)>,
     faults: Vec<Detail>,
@@ -21,7 +21,7 @@ impl Query {
         }
     }
 
-    /// The value of `name`.
+    /// The value of `name`, which may stand once.
     pub fn text(&mut self, name: &str) -> Option<String> {
         let mut values = self.parameters.iter().filter(|(n, _)| n == name);
         let value = values.next().map(|(_, value)| value.clone());
@@ -29,6 +29,12 @@ impl Query {
             self.fault(name, "must stand once");
         }
         value
+    }
+
+    /// The values of `name`, which may stand several times.
+    pub fn texts(&self, name: &str) -> Vec<String> {
+        let named = self.parameters.iter().filter(|(n, _)| n == name);
+        named.map(|(_, value)| value.clone()).collect()
     }
 
     /// The integer `name`, from `low` to `high`.

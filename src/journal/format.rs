@@ -32,6 +32,20 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// In the order of their numbers.
+    pub const ALL: [EventKind; 4] = [
+        EventKind::InventoryUpdated,
+        EventKind::ProductCreated,
+        EventKind::ProductDeleted,
+        EventKind::ProductModified,
+    ];
+
+    /// The kind whose `eventType` is `name`.
+    pub fn by_name(name: &[u8]) -> Option<EventKind> {
+        let mut kinds = EventKind::ALL.into_iter();
+        kinds.find(|kind| kind.as_str().as_bytes() == name)
+    }
+
     /// `eventType`
     pub fn as_str(self) -> &'static str {
         match self {

@@ -12,6 +12,7 @@
 //! group in flight. What comes in meanwhile is the next group: it grows with the load, without a timer.
 
 pub mod feed;
+pub mod filter;
 mod gauges;
 pub mod order;
 mod read_back;
@@ -206,7 +207,10 @@ async fn inbox(role: Rc<Role>) {
         if role.order.borrow().has_group() {
             role.work.ring();
         }
-        if taken + answered > 0 {
+        if answered == DUE_SLICE {
+            role.ring_acceptors();
+            executor::let_io_run().await;
+        } else if taken + answered > 0 {
             role.ring_acceptors();
             executor::yield_now().await;
         } else {
@@ -288,10 +292,7 @@ impl Role {
                 };
                 let polled = feed.poll(self.uptime.now_ms(), Poll { wait_ms, ..poll });
                 drop(feed);
-                if let Some(polled) = polled {
-                    self.answer(polled);
-                }
-                return;
+                return self.answer(polled);
             }
             FeedRequest::Forget(to) => {
                 let in_memory = feed.forget(to);
@@ -310,19 +311,20 @@ impl Role {
 
     /// Sends the answer, or has the events read back from disk first.
     fn answer(&self, polled: Polled) {
-        let poll = match polled {
+        let waiter = match polled {
             Polled::Answered(reply) => return self.send_feed(reply),
-            Polled::OlderThanMemory(poll) => poll,
+            Polled::Later => return,
+            Polled::OlderThanMemory(waiter) => waiter,
         };
         let feed = self.feed.borrow();
         let oldest = match &self.read_back {
-            Some(read_back) if poll.offset >= read_back.oldest() => return read_back.push(poll),
+            Some(read_back) if waiter.from >= read_back.oldest() => return read_back.push(waiter),
             Some(read_back) => read_back.oldest(),
             None => feed.oldest(),
         };
         let end = feed.end();
         self.send_feed(FeedReply {
-            to: poll.to,
+            to: waiter.poll.to,
             answer: FeedAnswer::Expired { oldest, end },
         });
     }

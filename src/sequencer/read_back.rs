@@ -8,19 +8,19 @@ use std::rc::Rc;
 use slog::crit;
 
 use super::Role;
-use super::feed::PAGE_BYTES_MAX;
+use super::feed::{MATCHED_AT_A_TIME, PAGE_BYTES_MAX, Polled, Waiter};
 use crate::journal::directory::Files;
 use crate::journal::format::Events;
 use crate::journal::history::{self, HistoryError, Wanted};
 use crate::journal::segments::Extent;
-use crate::messages::{FeedAnswer, FeedReply, FeedReplyTo, Poll};
+use crate::messages::{FeedAnswer, FeedReply, FeedReplyTo};
 use crate::runtime::executor::{self, Notify};
 
 /// The polls that wait for the disk. Bounded by the acceptors' windows: each holds a place there.
 pub struct ReadBack {
     files: Files,
     extent: Rc<Extent>,
-    waiting: RefCell<VecDeque<Poll>>,
+    waiting: RefCell<VecDeque<Waiter>>,
     arrived: Notify,
     /// So that what is damaged is said once, and not by every store that asks.
     damage_was_said: Cell<bool>,
@@ -44,15 +44,15 @@ impl ReadBack {
     }
 
     /// Takes a poll that is not older than [`ReadBack::oldest`].
-    pub fn push(&self, poll: Poll) {
-        self.waiting.borrow_mut().push_back(poll);
+    pub fn push(&self, waiter: Waiter) {
+        self.waiting.borrow_mut().push_back(waiter);
         self.arrived.ring();
     }
 
     /// Drops a poll that still waits. None if it is being answered.
     pub fn forget(&self, to: FeedReplyTo) -> Option<FeedAnswer> {
         let mut waiting = self.waiting.borrow_mut();
-        let at = waiting.iter().position(|poll| poll.to == to)?;
+        let at = waiting.iter().position(|waiter| waiter.poll.to == to)?;
         waiting.remove(at);
         Some(FeedAnswer::Forgotten)
     }
@@ -62,23 +62,23 @@ impl ReadBack {
 pub(super) async fn run(role: Rc<Role>, read_back: Rc<ReadBack>) {
     loop {
         let next = read_back.waiting.borrow_mut().pop_front();
-        let Some(poll) = next else {
+        let Some(waiter) = next else {
             read_back.arrived.wait().await;
             continue;
         };
-        let answer = answer(&role, &read_back, &poll).await;
-        role.send_feed(FeedReply {
-            to: poll.to,
-            answer,
-        });
+        let polled = answer(&role, &read_back, waiter).await;
+        role.answer(polled);
         role.ring_acceptors();
     }
 }
 
-async fn answer(role: &Role, read_back: &ReadBack, poll: &Poll) -> FeedAnswer {
+async fn answer(role: &Role, read_back: &ReadBack, waiter: Waiter) -> Polled {
     let wanted = Wanted {
-        offset: poll.offset,
-        limit: poll.limit as usize,
+        offset: waiter.from,
+        limit: match waiter.poll.filter {
+            None => waiter.poll.limit as usize,
+            Some(_) => MATCHED_AT_A_TIME as usize,
+        },
         // The rest is in memory, and what is in memory is durable.
         before: role.feed.borrow().oldest(),
         bytes_max: PAGE_BYTES_MAX,
@@ -89,10 +89,15 @@ async fn answer(role: &Role, read_back: &ReadBack, poll: &Poll) -> FeedAnswer {
             Ok(more) => events.append(&more),
             // What was found is an answer; what comes behind it is asked for next.
             Err(_) if !events.is_empty() => break,
-            Err(answer) => return answer,
+            Err(answer) => {
+                return Polled::Answered(FeedReply {
+                    to: waiter.poll.to,
+                    answer,
+                });
+            }
         }
     }
-    role.feed.borrow().page_behind(poll, &events)
+    role.feed.borrow_mut().answer(waiter, &events)
 }
 
 /// Reads from the segment that holds the first event wanted.

@@ -65,6 +65,11 @@ impl Connection {
         read_reply(&mut self.reader, method)
     }
 
+    /// The next chunk of a body whose head was read as that of a `HEAD`. None at its end.
+    pub fn read_chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+        read_chunk(&mut self.reader)
+    }
+
     /// Everything until the connection ends, in whichever way it ends.
     pub fn read_to_end(&mut self) -> Vec<u8> {
         let mut all = Vec::new();
@@ -158,20 +163,25 @@ fn read_body(reader: &mut impl BufRead, head: &Reply) -> io::Result<Vec<u8>> {
 }
 
 fn read_chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<()> {
-    loop {
-        let line = read_line(reader)?;
-        let digits = line.split(';').next().unwrap_or_default().trim();
-        let size = usize::from_str_radix(digits, 16);
-        let size = size.map_err(|_| invalid(format!("not a chunk size: {line:?}")))?;
-        if size == 0 {
-            read_headers(reader)?;
-            return Ok(());
-        }
-        let start = body.len();
-        body.resize(start + size, 0);
-        reader.read_exact(&mut body[start..])?;
-        read_line(reader)?;
+    while let Some(chunk) = read_chunk(reader)? {
+        body.extend_from_slice(&chunk);
     }
+    Ok(())
+}
+
+fn read_chunk(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let line = read_line(reader)?;
+    let digits = line.split(';').next().unwrap_or_default().trim();
+    let size = usize::from_str_radix(digits, 16);
+    let size = size.map_err(|_| invalid(format!("not a chunk size: {line:?}")))?;
+    if size == 0 {
+        read_headers(reader)?;
+        return Ok(None);
+    }
+    let mut chunk = vec![0; size];
+    reader.read_exact(&mut chunk)?;
+    read_line(reader)?;
+    Ok(Some(chunk))
 }
 
 fn timed_out(error: &io::Error) -> bool {

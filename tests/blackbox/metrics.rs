@@ -76,7 +76,7 @@ fn scrape(server: &Server, headers: &[(&str, &str)]) -> Reply {
 
 /// Levels are told at every heartbeat.
 #[track_caller]
-fn eventually_told(server: &Server, name: &str, value: f64) {
+pub fn eventually_told(server: &Server, name: &str, value: f64) {
     eventually(name, || {
         (Page::of(server).0.get(name) == Some(&value)).then_some(())
     });

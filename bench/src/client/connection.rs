@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::os::fd::RawFd;
 
 use super::answer::Answer;
+use super::chunks::Chunks;
 use super::sockets::Socket;
 
 /// More headers than a server of ours sends.
@@ -20,8 +21,18 @@ pub struct Connection {
     socket: Socket,
     buffer: Vec<u8>,
     filled: usize,
-    /// Where in the buffer the latest answer's body is.
+    /// Where in the buffer the latest answer's body is; of a stream, what was not taken yet.
     body: Range<usize>,
+    /// How far a stream has been read.
+    chunks: Chunks,
+}
+
+/// What came of asking for a stream.
+pub enum Streamed<'a> {
+    /// It has begun: go on with [`Connection::next_piece`].
+    Begun,
+    /// It is an answer like others.
+    Answered(Answer<'a>),
 }
 
 /// Where an answer's head ends, and what it says.
@@ -30,7 +41,14 @@ struct Head {
     status: u16,
     is_replay: bool,
     head_bytes: usize,
-    body_bytes: usize,
+    body: Body,
+}
+
+/// How long a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Body {
+    Bytes(usize),
+    Chunked,
 }
 
 impl Connection {
@@ -41,6 +59,7 @@ impl Connection {
             buffer: vec![0; READ_BYTES],
             filled: 0,
             body: 0..0,
+            chunks: Chunks::default(),
         })
     }
 
@@ -59,16 +78,68 @@ impl Connection {
     /// # Errors
     /// If the connection ends or what comes is no answer; then it cannot be used any more.
     pub async fn ask(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
+        let head = self.ask_head(request).await?;
+        self.finish(head).await
+    }
+
+    /// Sends `request`, which asks for a stream.
+    ///
+    /// # Errors
+    /// As [`Connection::ask`].
+    pub async fn ask_stream(&mut self, request: &[u8]) -> io::Result<Streamed<'_>> {
+        let head = self.ask_head(request).await?;
+        if head.status != 200 || head.body != Body::Chunked {
+            return self.finish(head).await.map(Streamed::Answered);
+        }
+        self.chunks = Chunks::default();
+        self.body = head.head_bytes..self.filled;
+        Ok(Streamed::Begun)
+    }
+
+    /// Appends what comes next of a stream to `out`. Returns whether it goes on.
+    ///
+    /// # Errors
+    /// If the connection ends before the stream does.
+    pub async fn next_piece(&mut self, out: &mut Vec<u8>) -> io::Result<bool> {
+        let before = out.len();
+        while out.len() == before && !self.chunks.is_over() {
+            if self.body.is_empty() {
+                self.filled = 0;
+                self.read_more().await?;
+                self.body = 0..self.filled;
+            }
+            let came = &self.buffer[std::mem::take(&mut self.body)];
+            self.chunks.take(came, out)?;
+        }
+        Ok(!self.chunks.is_over())
+    }
+
+    async fn ask_head(&mut self, request: &[u8]) -> io::Result<Head> {
         self.socket.send(request).await?;
         self.filled = 0;
         self.body = 0..0;
-        let head = loop {
+        loop {
             self.read_more().await?;
             if let Some(head) = parse_head(&self.buffer[..self.filled])? {
-                break head;
+                return Ok(head);
             }
-        };
-        let end = head.head_bytes + head.body_bytes;
+        }
+    }
+
+    async fn finish(&mut self, head: Head) -> io::Result<Answer<'_>> {
+        match head.body {
+            Body::Bytes(body_bytes) => self.read_rest(head.head_bytes, body_bytes).await?,
+            Body::Chunked => self.read_chunks(head.head_bytes).await?,
+        }
+        Ok(Answer {
+            status: head.status,
+            is_replay: head.is_replay,
+            body: self.last_body(),
+        })
+    }
+
+    async fn read_rest(&mut self, head_bytes: usize, body_bytes: usize) -> io::Result<()> {
+        let end = head_bytes + body_bytes;
         if end > ANSWER_BYTES_MAX {
             return Err(malformed("an answer of more than 8 MiB"));
         }
@@ -81,12 +152,20 @@ impl Connection {
         if self.filled > end {
             return Err(malformed("more came than one answer"));
         }
-        self.body = head.head_bytes..end;
-        Ok(Answer {
-            status: head.status,
-            is_replay: head.is_replay,
-            body: self.last_body(),
-        })
+        self.body = head_bytes..end;
+        Ok(())
+    }
+
+    /// A snapshot: as long as it is.
+    async fn read_chunks(&mut self, head_bytes: usize) -> io::Result<()> {
+        let mut whole = Vec::new();
+        self.chunks = Chunks::default();
+        self.body = head_bytes..self.filled;
+        while self.next_piece(&mut whole).await? {}
+        self.filled = whole.len();
+        self.body = 0..whole.len();
+        self.buffer = whole;
+        Ok(())
     }
 
     async fn read_more(&mut self) -> io::Result<()> {
@@ -114,12 +193,14 @@ fn parse_head(bytes: &[u8]) -> io::Result<Option<Head>> {
     let httparse::Status::Complete(head_bytes) = parsed else {
         return Ok(None);
     };
-    let mut length = None;
+    let mut body = None;
     let mut is_replay = false;
     for header in response.headers.iter() {
         if header.name.eq_ignore_ascii_case("content-length") {
             let text = std::str::from_utf8(header.value).ok();
-            length = text.and_then(|text| text.parse().ok());
+            body = text.and_then(|text| text.parse().ok()).map(Body::Bytes);
+        } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
+            body = Some(Body::Chunked);
         } else if header.name.eq_ignore_ascii_case("idempotent-replayed") {
             is_replay = header.value == b"true";
         }
@@ -128,7 +209,7 @@ fn parse_head(bytes: &[u8]) -> io::Result<Option<Head>> {
         status: response.code.unwrap_or(0),
         is_replay,
         head_bytes,
-        body_bytes: length.ok_or_else(|| malformed("an answer without its length"))?,
+        body: body.ok_or_else(|| malformed("an answer without its length"))?,
     }))
 }
 
@@ -145,8 +226,8 @@ mod tests {
         }
         let head = parse_head(text).unwrap().unwrap();
         assert_eq!(
-            (200, true, 5),
-            (head.status, head.is_replay, head.body_bytes)
+            (200, true, Body::Bytes(5)),
+            (head.status, head.is_replay, head.body)
         );
         assert_eq!(text.len() - 5, head.head_bytes);
         assert!(parse_head(b"HTTP/1.1 200 OK\r\n\r\n").is_err());

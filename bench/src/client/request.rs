@@ -8,6 +8,8 @@ pub struct Requests {
     update_head: Vec<u8>,
     /// Everything behind the target of a read.
     read_tail: Vec<u8>,
+    /// The same where a stream is wanted.
+    stream_tail: Vec<u8>,
     store: String,
     run: String,
     body: Vec<u8>,
@@ -22,8 +24,12 @@ impl Requests {
              Content-Type: application/json\r\nContent-Length: "
         );
         let read_tail = format!(" HTTP/1.1\r\nHost: {authority}\r\nX-API-Key: {key}\r\n\r\n");
+        let stream_tail = format!(
+            " HTTP/1.1\r\nHost: {authority}\r\nX-API-Key: {key}\r\nAccept: text/event-stream\r\n\r\n"
+        );
         Requests {
             update_head: update_head.into_bytes(),
+            stream_tail: stream_tail.into_bytes(),
             read_tail: read_tail.into_bytes(),
             store,
             run,
@@ -84,6 +90,25 @@ impl Requests {
                 "GET /v1/inventory/events?offset={offset}&limit={limit}&wait={wait_seconds}"
             ),
         );
+        self.bytes.extend_from_slice(&self.read_tail);
+        &self.bytes
+    }
+
+    /// The events from `offset` on, as a stream.
+    pub fn stream(&mut self, offset: u64) -> &[u8] {
+        self.bytes.clear();
+        write_to(
+            &mut self.bytes,
+            format_args!("GET /v1/inventory/events?offset={offset}"),
+        );
+        self.bytes.extend_from_slice(&self.stream_tail);
+        &self.bytes
+    }
+
+    /// All products, and where to follow from.
+    pub fn snapshot(&mut self) -> &[u8] {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(b"GET /v1/inventory/snapshot");
         self.bytes.extend_from_slice(&self.read_tail);
         &self.bytes
     }

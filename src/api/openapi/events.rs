@@ -3,15 +3,18 @@
 use serde_json::json;
 use utoipa::openapi::HttpMethod;
 use utoipa::openapi::Required::{False, True};
+use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::build::{Book, answer, list, object, operation, query, refer};
+use super::build::{Book, answer, list, object, operation, query, refer, request_header};
 use super::headers::limited;
 use super::problems;
 use super::products::product;
 use super::values::{count, integer};
 use crate::acceptor::auth::Access;
-use crate::api::events::{LIMIT_DEFAULT, LIMIT_MAX, WAIT_MAX_SECONDS};
+use crate::api::event_stream::{EVENT_STREAM, LAST_EVENT_ID};
+use crate::api::events::{LIMIT_DEFAULT, LIMIT_MAX, OFFSET_MAX, WAIT_MAX_SECONDS};
+use crate::sequencer::filter::PRODUCTS_MAX;
 
 /// Adds the endpoint and its schemas.
 pub fn register(book: &mut Book) {
@@ -59,13 +62,25 @@ pub fn register(book: &mut Book) {
         refer("EventPage"),
         &[("page", "A store sold two", page())],
     );
+    let stream = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(
+            "Server-sent events without end: `id` is the offset, `event` the type, `data` the event in one line; a \
+             comment every 15 seconds. If the stream cannot go on, its last message is `event: error` with the problem.",
+        ));
+    let page = page.content(
+        EVENT_STREAM,
+        ContentBuilder::new().schema(Some(stream)).build(),
+    );
     let limit = integer(1, LIMIT_MAX as isize).default(Some(json!(LIMIT_DEFAULT)));
     let wait = integer(0, WAIT_MAX_SECONDS as isize).default(Some(json!(0)));
     let operation = operation("getEvents", "Events", Access::Regular)
         .summary(Some("Follow all changes"))
         .description(Some(
             "Every change of every product, in one order; for each product in the order of its versions. Go on from \
-             `nextOffset`. Products loaded at the very first start are in the snapshot, not in the feed.",
+             `nextOffset`. Products loaded at the very first start are in the snapshot, not in the feed. With \
+             `Accept: text/event-stream` the answer is a stream of server-sent events instead of a page; `limit` and \
+             `wait` mean nothing there.",
         ))
         .parameter(query("offset", True, "The first offset wanted; 0 for the first event.", refer("Offset")))
         .parameter(query("limit", False, "The most events on the page.", limit))
@@ -74,6 +89,24 @@ pub fn register(book: &mut Book) {
             False,
             "How many seconds to wait for an event if there is none yet (long poll).",
             wait,
+        ))
+        .parameter(query(
+            "productId",
+            False,
+            "Only events of this product; may stand several times. `nextOffset` moves past what is left out, which does \
+             not end a wait.",
+            list("ProductId", None, Some(PRODUCTS_MAX)),
+        ))
+        .parameter(query(
+            "eventType",
+            False,
+            "Only events of this type; may stand several times.",
+            list("EventType", None, None),
+        ))
+        .parameter(request_header(
+            LAST_EVENT_ID.as_str(),
+            "With a stream: the offset seen last. The stream goes on behind it, whatever `offset` says.",
+            integer(0, OFFSET_MAX as isize - 1),
         ))
         .response("200", limited(page))
         .response("410", problems::refer("OffsetGone"));

@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt;
 
 use super::*;
 use crate::journal::format::{Change, Changes, Group, SealedGroup};
-use crate::messages::{ExchangeKey, FeedAnswer, FeedReply, FeedReplyTo, Poll};
+use crate::messages::{ExchangeKey, FeedAnswer, FeedReply, FeedReplyTo, Form, Poll};
 use crate::sequencer::feed::Polled;
 
 const SEGMENT: u64 = 4 * BLOCK as u64;
@@ -473,12 +473,14 @@ impl Started {
             offset,
             limit: EVENTS_MAX as u32,
             wait_ms: 0,
+            form: Form::Page,
+            filter: None,
         };
         let page = match self.feed.poll(0, poll) {
-            Some(Polled::Answered(FeedReply {
-                answer: FeedAnswer::Page { json: page, .. },
+            Polled::Answered(FeedReply {
+                answer: FeedAnswer::Page { bytes: page, .. },
                 ..
-            })) => page,
+            }) => page,
             other => panic!("{about}: no page at {offset} but {other:?}"),
         };
         let events = events.join(&b","[..]);

@@ -376,7 +376,11 @@ pub(super) fn of_feed(sequencer: &SequencerMetrics, config: &Config) -> Vec<Fami
         )
         .of(sequencer.oldest_offset.get()),
         gauge("inventory_feed_end_offset", "The end of the feed").of(sequencer.end_offset.get()),
-        gauge("inventory_feed_waiters", "Polls that wait for an event").of(sequencer.waiters.get()),
+        gauge(
+            "inventory_feed_waiters",
+            "Polls and streams that wait for an event",
+        )
+        .of(sequencer.waiters.get()),
         gauge("inventory_feed_waiters_max", "MAX_WAITERS").of(config.waiters_max as u64),
         counter(
             "inventory_feed_polls_total",
@@ -425,6 +429,11 @@ pub(super) fn of_clients(
             "Clients that got their budgets anew since there were more than RATE_LIMIT_MAX_CLIENTS",
         )
         .of(limiter.map_or(0, Limiter::clients_forgotten)),
+        gauge(
+            "inventory_feed_streams",
+            "Open streams of server-sent events",
+        )
+        .of(sum(acceptors, |a| &a.streams)),
         gauge("inventory_connections", "Open connections").of(sum(acceptors, |a| &a.connections)),
         gauge("inventory_connections_max", "MAX_CONNECTIONS").of(config.connections_max as u64),
         counter(

@@ -207,6 +207,8 @@ pub struct AcceptorMetrics {
     pub applied: Box<[Cell]>,
     /// Connections that are open.
     pub connections: Cell,
+    /// Streams of the feed that are open.
+    pub streams: Cell,
     /// Connections that were let in.
     pub accepted: Cell,
     /// Connections over `MAX_CONNECTIONS`.
@@ -248,6 +250,7 @@ impl AcceptorMetrics {
             violations: Default::default(),
             applied: (0..store_places).map(|_| Cell::default()).collect(),
             connections: Cell::default(),
+            streams: Cell::default(),
             accepted: Cell::default(),
             refused_by_server: Cell::default(),
             refused_by_address: Cell::default(),
