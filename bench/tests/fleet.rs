@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::rc::Rc;
@@ -112,6 +113,19 @@ impl Server {
             Ok(_) | Err(ureq::Error::StatusCode(404)) => {}
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Changes with these keys, of all products in turn.
+    fn batch(&self, products: &[String], keys: Range<u64>) {
+        let update = |key: u64| {
+            let product = &products[key as usize % products.len()];
+            json!({"productId": product, "delta": 1, "anyVersion": true, "idempotencyKey": key.to_string()})
+        };
+        let updates: Vec<Value> = keys.map(update).collect();
+        ureq::post(format!("http://{}/v1/inventory/updates", self.address))
+            .header("X-API-Key", "demo")
+            .send(json!({"storeId": "s", "updates": updates}).to_string())
+            .expect("a batch is answered");
     }
 
     fn snapshot(&self) -> Replica {
@@ -340,8 +354,8 @@ fn stores_whose_events_are_gone_begin_with_the_snapshot_again() {
         0 => Way::Poll { wait_seconds: 0 },
         _ => Way::Stream,
     });
-    for change in 0..3_000 {
-        server.update(&products[change as usize % products.len()], change);
+    for first in (0..6_000).step_by(200) {
+        server.batch(&products, first..first + 200);
     }
     told.end
         .store(server.snapshot().next_offset(), Ordering::SeqCst);

@@ -1,6 +1,6 @@
 //! Listeners and streams, and the adaptor through which hyper reads and writes them.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -157,6 +157,18 @@ impl Stream {
         match &mut self.transport {
             Transport::Plain(inner) => Pin::new(inner).poll_write(context, bytes),
             Transport::Tls(inner) => Pin::new(inner).poll_write(context, bytes),
+        }
+    }
+
+    /// Writes some of `pieces`, one after the other, in one system call; returns how many bytes.
+    pub fn poll_write_vectored(
+        &mut self,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.transport {
+            Transport::Plain(inner) => Pin::new(inner).poll_write_vectored(context, pieces),
+            Transport::Tls(inner) => Pin::new(inner).poll_write_vectored(context, pieces),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The stream as hyper sees it: what is read is judged by the framing first, and the watch is told what happens.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -112,6 +112,23 @@ impl hyper::rt::Write for WatchedStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = self.stream.poll_write(context, bytes);
+        self.watch
+            .has_written(written.is_pending(), self.acceptor.now_ms());
+        written
+    }
+
+    /// So that hyper keeps the pieces of a response apart. Else it would copy all of them behind its head, and keep that
+    /// memory for each connection as long as it lives.
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = self.stream.poll_write_vectored(context, pieces);
         self.watch
             .has_written(written.is_pending(), self.acceptor.now_ms());
         written
