@@ -1,10 +1,11 @@
 //! The command line.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::engine::Arrivals;
 use crate::workload::{self, PRESETS, Popularity, Preset};
@@ -107,9 +108,12 @@ pub struct RunOptions {
     /// `uniform`, or `zipf:` and an exponent; default: the preset's.
     #[arg(long)]
     pub popularity: Option<Popularity>,
-    /// Stores that follow the feed by long poll; default: the preset's.
-    #[arg(long, value_parser = in_range::<0, 30_000>)]
+    /// Stores that follow the feed; default: the preset's.
+    #[arg(long, value_parser = in_range::<0, 100_000>)]
     pub followers: Option<usize>,
+    /// How they do.
+    #[arg(long, value_enum, default_value_t = FollowBy::Poll)]
+    pub follow_by: FollowBy,
     /// Changes in a batch.
     #[arg(long, default_value_t = 10, value_parser = in_range::<1, 1000>)]
     pub batch: usize,
@@ -138,6 +142,24 @@ pub struct RunOptions {
     /// Write the times of each second and kind as an HdrHistogram log.
     #[arg(long, value_name = "FILE")]
     pub hdr_log: Option<PathBuf>,
+}
+
+/// How stores follow the feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FollowBy {
+    /// By long polls.
+    Poll,
+    /// By server-sent events.
+    Stream,
+}
+
+impl fmt::Display for FollowBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FollowBy::Poll => "poll",
+            FollowBy::Stream => "stream",
+        })
+    }
 }
 
 /// CPUs by number, ascending.

@@ -90,7 +90,8 @@ pub fn run(options: &RunOptions) -> Result<Done, String> {
     let followers = match options.followers() {
         0 => None,
         count => Some(
-            Followers::start(&load, count, begin).map_err(|error| format!("followers: {error}"))?,
+            Followers::start(&load, count, options.follow_by, begin)
+                .map_err(|error| format!("followers: {error}"))?,
         ),
     };
     let memory = Memory::new(load.threads, options.products(), options.seed);
@@ -349,6 +350,7 @@ impl Run<'_> {
             threads: self.load.threads,
             connections: self.load.connections,
             followers: self.options.followers(),
+            followed_by: self.options.follow_by.to_string(),
             products: self.options.products(),
             popularity: self.options.popularity().to_string(),
             seed: self.options.seed,

@@ -94,6 +94,36 @@ fn the_canonical_load_is_answered_rightly_and_reported() {
 }
 
 #[test]
+fn a_fleet_that_streams_is_delivered_to_and_complete() {
+    let (output, report) = report(&[
+        "--preset",
+        "fleet",
+        "--followers",
+        "7",
+        "--follow-by",
+        "stream",
+        "--rate",
+        "50",
+        "--products",
+        "100",
+    ]);
+    assert!(output.status.success(), "{output:?}");
+    let phase = &report["phases"][0];
+    assert_eq!(
+        7, report["verification"]["checked"]["followers"],
+        "{report}"
+    );
+    let delivered = phase["outcomes"]["delivered"].as_u64();
+    let applied = phase["outcomes"]["applied"].as_u64();
+    assert!(delivered.is_some_and(|delivered| delivered > 0), "{phase}");
+    assert!(applied.is_some_and(|applied| applied > 0), "{phase}");
+    assert!(
+        phase["kinds"]["delivery"]["count"].as_u64() > Some(0),
+        "{phase}"
+    );
+}
+
+#[test]
 fn an_open_loop_keeps_its_rate_whatever_the_answers_do() {
     let (_, report) = report(&[
         "--preset",

@@ -78,12 +78,17 @@ impl Answer<'_> {
 
     /// Of a page of events: when the last of them took effect.
     pub fn last_timestamp(&self) -> Option<&str> {
-        const MEMBER: &[u8] = b"\"timestamp\":\"";
-        let at = memchr::memmem::rfind(self.body, MEMBER)? + MEMBER.len();
-        let rest = &self.body[at..];
-        let end = memchr::memchr(b'"', rest)?;
-        std::str::from_utf8(&rest[..end]).ok()
+        last_timestamp(self.body)
     }
+}
+
+/// When the last of the events in `text` took effect.
+pub fn last_timestamp(text: &[u8]) -> Option<&str> {
+    const MEMBER: &[u8] = b"\"timestamp\":\"";
+    let at = memchr::memmem::rfind(text, MEMBER)? + MEMBER.len();
+    let rest = &text[at..];
+    let end = memchr::memchr(b'"', rest)?;
+    std::str::from_utf8(&rest[..end]).ok()
 }
 
 /// The integer behind the last `member` in `text`.

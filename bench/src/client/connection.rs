@@ -1,7 +1,7 @@
 //! One connection, kept alive: a request goes out, its answer comes back. No pipelining.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::os::fd::RawFd;
 
@@ -53,9 +53,20 @@ enum Body {
 
 impl Connection {
     /// Connects.
+    ///
+    /// # Errors
+    /// If there is no connection to be had.
     pub async fn open(address: SocketAddr) -> io::Result<Connection> {
+        Connection::open_from(address, None).await
+    }
+
+    /// Connects from an address of this machine: each has so many ports.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub async fn open_from(address: SocketAddr, from: Option<IpAddr>) -> io::Result<Connection> {
         Ok(Connection {
-            socket: Socket::connect(address).await?,
+            socket: Socket::connect(address, from).await?,
             buffer: vec![0; READ_BYTES],
             filled: 0,
             body: 0..0,

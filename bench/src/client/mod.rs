@@ -6,6 +6,6 @@ mod connection;
 mod request;
 pub mod sockets;
 
-pub use answer::{Answer, UpdateAnswer, UpdateError};
+pub use answer::{Answer, UpdateAnswer, UpdateError, last_timestamp};
 pub use connection::{Connection, Streamed};
 pub use request::{Requests, product_id};

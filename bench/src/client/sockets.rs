@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -201,11 +201,11 @@ impl Timers {
 }
 
 impl Socket {
-    /// Connects to `address`. Needs [`drive`], as all below.
+    /// Connects to `address`, from the address `from` where there is one. Needs [`drive`], as all below.
     ///
     /// # Errors
     /// If there is no connection to be had.
-    pub async fn connect(address: SocketAddr) -> io::Result<Socket> {
+    pub async fn connect(address: SocketAddr, from: Option<IpAddr>) -> io::Result<Socket> {
         let family = match address {
             SocketAddr::V4(_) => AddressFamily::INET,
             SocketAddr::V6(_) => AddressFamily::INET6,
@@ -213,6 +213,9 @@ impl Socket {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
         net::sockopt::set_tcp_nodelay(&socket, true)?;
+        if let Some(from) = from {
+            net::bind(&socket, &SocketAddr::from((from, 0)))?;
+        }
         match net::connect(&socket, &address) {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),

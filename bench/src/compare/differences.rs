@@ -57,7 +57,7 @@ fn described(report: &Report) -> Vec<(&'static str, String)> {
         ("CPUs of the load generator", setup.client_cpus.clone()),
         ("threads", setup.threads.to_string()),
         ("connections", setup.connections.to_string()),
-        ("followers", setup.followers.to_string()),
+        ("followers", text::followers(setup)),
         ("products", setup.products.to_string()),
         ("popularity", setup.popularity.clone()),
         ("seed", setup.seed.to_string()),

@@ -1,7 +1,8 @@
-//! Stores that follow the feed by long poll, on a thread of their own, through all phases of a run.
+//! Stores that follow the feed, by long poll or as a stream, on a thread of their own, through all phases of a run.
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -10,10 +11,17 @@ use std::time::{Duration, Instant, SystemTime};
 use central_inventory::runtime::executor::{self, Executor};
 
 use super::recorder::{Kind, Outcome, Recorder};
-use super::watch::Watch;
+use super::watch::{Watch, Watched};
 use super::{Load, thread_cpu};
-use crate::client::{Answer, Connection, Requests, sockets};
+use crate::client::{Answer, Connection, Requests, Streamed, last_timestamp, sockets};
+use crate::options::FollowBy;
 
+/// A stream without news says so after so long.
+const HEARTBEAT_OF_STREAMS: Duration = Duration::from_secs(15);
+/// So many connect from one address of the loopback network: an address has some 28,000 ports.
+const FOLLOWERS_OF_AN_ADDRESS: usize = 20_000;
+/// When the end of the feed is known, those who wait for more are woken after this.
+const END_GRACE: Duration = Duration::from_secs(1);
 /// How long a poll waits: short enough to notice the end of the run.
 const WAIT_SECONDS: u32 = 2;
 /// For one page.
@@ -62,7 +70,7 @@ pub struct Followed {
 
 impl Followers {
     /// Starts `count` that follow from `offset` on.
-    pub fn start(load: &Load, count: usize, offset: u64) -> io::Result<Followers> {
+    pub fn start(load: &Load, count: usize, way: FollowBy, offset: u64) -> io::Result<Followers> {
         let control = Arc::new(Control {
             phase: AtomicUsize::new(NO_PHASE),
             phase_started: AtomicU64::new(0),
@@ -75,7 +83,7 @@ impl Followers {
         plan.name = "bench-follow".to_owned();
         let (load, shared_control) = (load.clone(), control.clone());
         let executor = Executor::start(&plan, false, move || async move {
-            let followed = follow_all(&load, count, offset, shared_control).await;
+            let followed = follow_all(&load, count, way, offset, shared_control).await;
             // Only gone if the main thread is.
             let _ = sender.send(followed);
         })?;
@@ -113,7 +121,13 @@ struct Shared {
     followed: RefCell<Followed>,
 }
 
-async fn follow_all(load: &Load, count: usize, offset: u64, control: Arc<Control>) -> Followed {
+async fn follow_all(
+    load: &Load,
+    count: usize,
+    way: FollowBy,
+    offset: u64,
+    control: Arc<Control>,
+) -> Followed {
     let cpu_before = thread_cpu();
     let shared = Rc::new(Shared {
         control,
@@ -125,6 +139,8 @@ async fn follow_all(load: &Load, count: usize, offset: u64, control: Arc<Control
         let follower = Follower {
             shared: shared.clone(),
             requests: load.requests(load.connections + number),
+            way,
+            from: source(load.address, number),
             offset,
         };
         let (running, address) = (running.clone(), load.address);
@@ -133,8 +149,17 @@ async fn follow_all(load: &Load, count: usize, offset: u64, control: Arc<Control
             running.set(running.get() - 1);
         });
     }
+    let mut end_known = None;
     let goes_on = || {
         shared.watch.sweep();
+        if shared.control.end.load(Ordering::SeqCst) != NO_END {
+            let known = end_known.get_or_insert_with(Instant::now);
+            if known.elapsed() > END_GRACE {
+                // Those who are not there yet come back.
+                shared.watch.end_all();
+                *known += Duration::from_secs(3600);
+            }
+        }
         running.get() > 0
     };
     sockets::drive(goes_on)
@@ -145,17 +170,26 @@ async fn follow_all(load: &Load, count: usize, offset: u64, control: Arc<Control
     followed
 }
 
+/// The address that follower `number` connects from, where the default does not do.
+fn source(server: SocketAddr, number: usize) -> Option<IpAddr> {
+    let address = u8::try_from(number / FOLLOWERS_OF_AN_ADDRESS).ok()?;
+    let is_local = server.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST);
+    (is_local && address > 0).then(|| Ipv4Addr::new(127, 0, 1, address).into())
+}
+
 struct Follower {
     shared: Rc<Shared>,
     requests: Requests,
+    way: FollowBy,
+    from: Option<IpAddr>,
     offset: u64,
 }
 
 impl Follower {
-    async fn run(mut self, address: std::net::SocketAddr) {
+    async fn run(mut self, address: SocketAddr) {
         while !self.is_done() {
             // What ends a connection is told by what is missing at the end, if anything is.
-            let _ = self.follow(address).await;
+            let _ = self.follow_connected(address).await;
             if !self.is_done() {
                 sockets::sleep(PAUSE).await;
             }
@@ -170,61 +204,106 @@ impl Follower {
         control.is_over.load(Ordering::SeqCst) || self.offset >= control.end.load(Ordering::SeqCst)
     }
 
-    async fn follow(&mut self, address: std::net::SocketAddr) -> io::Result<()> {
-        let mut connection = Connection::open(address).await?;
+    async fn follow_connected(&mut self, address: SocketAddr) -> io::Result<()> {
+        let mut connection = Connection::open_from(address, self.from).await?;
         let watched = self.shared.watch.over(connection.descriptor());
-        let followed = loop {
-            if self.is_done() {
-                break Ok(());
-            }
-            watched.within(ANSWER_LIMIT + Duration::from_secs(WAIT_SECONDS.into()));
-            let request = self.requests.events(self.offset, PAGE_EVENTS, WAIT_SECONDS);
-            let answer = connection.ask(request).await;
-            watched.done();
-            match answer {
-                Ok(answer) if answer.status == 200 => {
-                    match self.shared.take(&answer, self.offset) {
-                        Some(next) => self.offset = next,
-                        None => break Err(io::ErrorKind::InvalidData.into()),
-                    }
-                }
-                Ok(answer) => {
-                    self.shared.refused(answer.status, self.offset);
-                    break Ok(());
-                }
-                Err(error) => break Err(error),
-            }
+        let followed = match self.way {
+            FollowBy::Poll => self.poll(&mut connection, &watched).await,
+            FollowBy::Stream => self.stream(&mut connection, &watched).await,
         };
         // Before the descriptor is closed.
         self.shared.watch.forget(&watched);
         followed
     }
+
+    async fn poll(&mut self, connection: &mut Connection, watched: &Watched) -> io::Result<()> {
+        while !self.is_done() {
+            watched.within(ANSWER_LIMIT + Duration::from_secs(WAIT_SECONDS.into()));
+            let request = self.requests.events(self.offset, PAGE_EVENTS, WAIT_SECONDS);
+            let answer = connection.ask(request).await;
+            watched.done();
+            let answer = answer?;
+            if answer.status != 200 {
+                self.shared.refused(answer.status, self.offset);
+                return Ok(());
+            }
+            let next = self.shared.take_page(&answer, self.offset);
+            self.offset = next.ok_or(io::ErrorKind::InvalidData)?;
+        }
+        Ok(())
+    }
+
+    async fn stream(&mut self, connection: &mut Connection, watched: &Watched) -> io::Result<()> {
+        watched.within(ANSWER_LIMIT);
+        let request = self.requests.stream(self.offset);
+        if let Streamed::Answered(answer) = connection.ask_stream(request).await? {
+            self.shared.refused(answer.status, self.offset);
+            return Ok(());
+        }
+        let mut piece = Vec::new();
+        let mut goes_on = true;
+        while goes_on && !self.is_done() {
+            watched.within(ANSWER_LIMIT + HEARTBEAT_OF_STREAMS);
+            goes_on = connection.next_piece(&mut piece).await?;
+            self.offset = self.shared.take_messages(&mut piece, self.offset);
+        }
+        watched.done();
+        Ok(())
+    }
 }
 
 impl Shared {
     /// A page that was asked for from `offset` on. Returns where to go on.
-    fn take(&self, page: &Answer<'_>, offset: u64) -> Option<u64> {
+    fn take_page(&self, page: &Answer<'_>, offset: u64) -> Option<u64> {
         let (count, next) = page.page()?;
         if next != offset + count {
             self.complain(format!(
                 "a follower asked from offset {offset} on and got {count} events, but nextOffset {next}"
             ));
         }
-        let phase = self.control.phase.load(Ordering::SeqCst);
-        if count > 0 && phase != NO_PHASE {
-            let started = Duration::from_nanos(self.control.phase_started.load(Ordering::SeqCst));
-            let at = self.control.born.elapsed().saturating_sub(started);
-            let mut followed = self.followed.borrow_mut();
-            while followed.phases.len() <= phase {
-                followed.phases.push(Recorder::default());
-            }
-            let recorder = &mut followed.phases[phase];
-            recorder.count(Outcome::Delivered, at, count);
-            if let Some(age) = page.last_timestamp().and_then(age) {
-                recorder.time(Kind::Delivery, at, age);
-            }
-        }
+        self.delivered(count, page.last_timestamp());
         Some(next)
+    }
+
+    /// Takes the whole messages of a stream that has come as far as `offset` out of `piece`. Returns where it goes on.
+    fn take_messages(&self, piece: &mut Vec<u8>, offset: u64) -> u64 {
+        const END: &[u8] = b"\n\n";
+        let Some(last) = memchr::memmem::rfind(piece, END) else {
+            return offset;
+        };
+        let whole = &piece[..last + END.len()];
+        let mut next = offset;
+        for line in whole.split(|byte| *byte == b'\n') {
+            let Some(id) = line.strip_prefix(b"id: ") else {
+                continue;
+            };
+            if std::str::from_utf8(id).ok().and_then(|id| id.parse().ok()) != Some(next) {
+                let id = String::from_utf8_lossy(id);
+                self.complain(format!("a stream came from offset {next} to {id}"));
+            }
+            next += 1;
+        }
+        self.delivered(next - offset, last_timestamp(whole));
+        piece.drain(..last + END.len());
+        next
+    }
+
+    fn delivered(&self, count: u64, latest: Option<&str>) {
+        let phase = self.control.phase.load(Ordering::SeqCst);
+        if count == 0 || phase == NO_PHASE {
+            return;
+        }
+        let started = Duration::from_nanos(self.control.phase_started.load(Ordering::SeqCst));
+        let at = self.control.born.elapsed().saturating_sub(started);
+        let mut followed = self.followed.borrow_mut();
+        while followed.phases.len() <= phase {
+            followed.phases.push(Recorder::default());
+        }
+        let recorder = &mut followed.phases[phase];
+        recorder.count(Outcome::Delivered, at, count);
+        if let Some(age) = latest.and_then(age) {
+            recorder.time(Kind::Delivery, at, age);
+        }
     }
 
     fn refused(&self, status: u16, offset: u64) {

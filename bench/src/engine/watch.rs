@@ -41,6 +41,13 @@ impl Watch {
             .retain(|other| !Rc::ptr_eq(other, watched));
     }
 
+    /// Ends all.
+    pub fn end_all(&self) {
+        for watched in self.watched.borrow().iter() {
+            tcp::shutdown(watched.descriptor);
+        }
+    }
+
     /// Ends those whose time is over, now and then.
     pub fn sweep(&self) {
         let now = Instant::now();

@@ -91,6 +91,9 @@ pub struct Setup {
     pub connections: usize,
     /// Stores that follow the feed.
     pub followers: usize,
+    /// How they do: `poll` or `stream`.
+    #[serde(default)]
+    pub followed_by: String,
     /// Products.
     pub products: usize,
     /// How they are chosen, such as `zipf 0.99`.

@@ -183,6 +183,7 @@ fn setup() -> Setup {
         threads: 1,
         connections: 64,
         followers: 4,
+        followed_by: "poll".into(),
         products: 10_000,
         popularity: "zipf 0.99".into(),
         seed: 42,

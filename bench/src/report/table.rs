@@ -77,7 +77,7 @@ fn load(report: &Report) -> String {
     format!(
         "{}, {}, {} to {}; {} ({}), seed {}",
         text::plural(setup.connections as u64, "connection", "connections"),
-        text::plural(setup.followers as u64, "follower", "followers"),
+        text::followers(setup),
         text::plural(setup.threads as u64, "thread", "threads"),
         or_unknown(&setup.url),
         text::plural(setup.products as u64, "product", "products"),

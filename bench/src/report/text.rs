@@ -1,6 +1,8 @@
 //! Numbers and sentences as a reader wants them: sensible units, lines of a bounded length. The table, the plots, the
 //! page and the comparison all say a figure in the same way.
 
+use super::Setup;
+
 /// What stands where a figure is not known or is no number.
 pub const UNKNOWN: &str = "-";
 
@@ -107,6 +109,19 @@ pub fn thousands(number: u64) -> String {
 pub fn plural(number: u64, one: &str, many: &str) -> String {
     let noun = if number == 1 { one } else { many };
     format!("{} {noun}", thousands(number))
+}
+
+/// `no followers`, `50 followers by poll`.
+pub fn followers(setup: &Setup) -> String {
+    let count = setup.followers as u64;
+    match count {
+        0 => "no followers".into(),
+        _ => format!(
+            "{} by {}",
+            plural(count, "follower", "followers"),
+            setup.followed_by
+        ),
+    }
 }
 
 /// `text` as it is written in HTML and SVG, in an attribute too. Characters that XML forbids are left out.

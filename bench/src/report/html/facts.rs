@@ -78,11 +78,7 @@ fn load(setup: &Setup) -> String {
         "{} over {}, {}",
         text::plural(setup.connections as u64, "connection", "connections"),
         text::plural(setup.threads as u64, "thread", "threads"),
-        text::plural(
-            setup.followers as u64,
-            "follower of the feed",
-            "followers of the feed"
-        ),
+        text::followers(setup),
     );
     let products = format!(
         "{}, chosen by {}",
