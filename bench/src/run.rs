@@ -268,6 +268,7 @@ impl Run<'_> {
         let operations = Arc::new(AtomicU64::new(0));
         let pid = self.target.pid();
         let cpu_before = pid.and_then(process_cpu);
+        let followers_before = self.followers.as_ref().map(Followers::cpu);
         let running = self.load.start(&mut self.memory, pace, length, &operations);
         let running = running.map_err(|error| format!("the load cannot be started: {error}"))?;
         let mut server = ServerSide::default();
@@ -294,9 +295,20 @@ impl Run<'_> {
                 }
             }
         }
-        let seen = running
+        let mut seen = running
             .finish(&mut self.memory)
             .map_err(|error| format!("the load failed: {error}"))?;
+        let followers = self.followers.as_ref().map(Followers::cpu);
+        if let Some((after, before)) = followers.zip(followers_before) {
+            let cpu = after.saturating_sub(before);
+            seen.cpu += cpu;
+            let shared_cpu = match self.load.cpus.len() {
+                1 => seen.cpu,
+                _ => cpu,
+            };
+            let share = shared_cpu.as_secs_f64() / seen.elapsed.as_secs_f64();
+            seen.busiest = seen.busiest.max(share);
+        }
         let cpu = pid.and_then(process_cpu).zip(cpu_before);
         server.cpu_seconds = cpu.map(|(after, before)| after.saturating_sub(before).as_secs_f64());
         server.resident_bytes = pid.and_then(resident_bytes);

@@ -12,7 +12,7 @@ use central_inventory::runtime::executor::{self, Executor};
 
 use super::recorder::{Kind, Outcome, Recorder};
 use super::watch::{Watch, Watched};
-use super::{Load, thread_cpu};
+use super::{Load, cpu_of};
 use crate::client::{Answer, Connection, Requests, Streamed, last_timestamp, sockets};
 use crate::options::FollowBy;
 
@@ -39,6 +39,8 @@ const NO_END: u64 = u64::MAX;
 pub struct Followers {
     executor: Executor,
     brought: mpsc::Receiver<Followed>,
+    /// The thread, by its directory in `/proc`.
+    thread: String,
     control: Arc<Control>,
 }
 
@@ -64,8 +66,6 @@ pub struct Followed {
     pub complete: u64,
     /// What was wrong.
     pub problems: Vec<String>,
-    /// CPU time of the thread.
-    pub cpu: Duration,
 }
 
 impl Followers {
@@ -79,19 +79,28 @@ impl Followers {
             born: Instant::now(),
         });
         let (sender, brought) = mpsc::channel();
+        let (say_thread, said_thread) = mpsc::channel();
         let mut plan = load.plan(load.cpus.len() - 1);
         plan.name = "bench-follow".to_owned();
         let (load, shared_control) = (load.clone(), control.clone());
         let executor = Executor::start(&plan, false, move || async move {
+            // Both are only gone if the main thread is.
+            let _ = say_thread.send(rustix::thread::gettid());
             let followed = follow_all(&load, count, way, offset, shared_control).await;
-            // Only gone if the main thread is.
             let _ = sender.send(followed);
         })?;
+        let thread = said_thread.recv().map_err(io::Error::other)?;
         Ok(Followers {
             executor,
             brought,
+            thread: format!("self/task/{}", thread.as_raw_nonzero()),
             control,
         })
+    }
+
+    /// CPU time of their thread so far.
+    pub fn cpu(&self) -> Duration {
+        cpu_of(&self.thread)
     }
 
     /// From now on deliveries belong to `phase`; to none, if that is none.
@@ -128,7 +137,6 @@ async fn follow_all(
     offset: u64,
     control: Arc<Control>,
 ) -> Followed {
-    let cpu_before = thread_cpu();
     let shared = Rc::new(Shared {
         control,
         watch: Watch::default(),
@@ -165,9 +173,7 @@ async fn follow_all(
     sockets::drive(goes_on)
         .await
         .expect("the thread's epoll descriptor is sound");
-    let mut followed = shared.followed.take();
-    followed.cpu = thread_cpu().saturating_sub(cpu_before);
-    followed
+    shared.followed.take()
 }
 
 /// The address that follower `number` connects from, where the default does not do.

@@ -81,7 +81,7 @@ pub struct Seen {
     pub late: Histogram<u64>,
     /// CPU time of all threads.
     pub cpu: Duration,
-    /// The busiest thread's share of its time.
+    /// The share of its time of the busiest thread, or CPU where threads share one.
     pub busiest: f64,
 }
 
@@ -293,7 +293,12 @@ impl Thread {
 
 /// CPU time of this thread.
 fn thread_cpu() -> Duration {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    cpu_of("thread-self")
+}
+
+/// CPU time of a thread, by its directory in `/proc`.
+fn cpu_of(thread: &str) -> Duration {
+    let text = fs::read_to_string(format!("/proc/{thread}/schedstat")).unwrap_or_default();
     let first = text.split_ascii_whitespace().next();
     Duration::from_nanos(first.and_then(|text| text.parse().ok()).unwrap_or(0))
 }

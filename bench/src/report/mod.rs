@@ -194,7 +194,7 @@ pub struct Second {
 pub struct ClientSide {
     /// CPU time of all its threads, in seconds.
     pub cpu_seconds: f64,
-    /// The busiest thread's share of its time, 0 to 1.
+    /// The share of its time of the busiest thread, or of the only CPU, 0 to 1.
     pub busiest_thread: f64,
     /// How late it woke to send what was due, in microseconds: p99. Only what was its own fault.
     pub late_p99_us: u64,

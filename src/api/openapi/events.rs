@@ -6,14 +6,14 @@ use utoipa::openapi::Required::{False, True};
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
-use super::build::{Book, answer, list, object, operation, query, refer, request_header};
+use super::build::{Book, answer, list, object, operation, query, refer};
 use super::headers::limited;
 use super::problems;
 use super::products::product;
 use super::values::{count, integer};
 use crate::acceptor::auth::Access;
-use crate::api::event_stream::{EVENT_STREAM, LAST_EVENT_ID};
-use crate::api::events::{LIMIT_DEFAULT, LIMIT_MAX, OFFSET_MAX, WAIT_MAX_SECONDS};
+use crate::api::event_stream::EVENT_STREAM;
+use crate::api::events::{LIMIT_DEFAULT, LIMIT_MAX, WAIT_MAX_SECONDS};
 use crate::sequencer::filter::PRODUCTS_MAX;
 
 /// Adds the endpoint and its schemas.
@@ -80,7 +80,8 @@ pub fn register(book: &mut Book) {
             "Every change of every product, in one order; for each product in the order of its versions. Go on from \
              `nextOffset`. Products loaded at the very first start are in the snapshot, not in the feed. With \
              `Accept: text/event-stream` the answer is a stream of server-sent events instead of a page; `limit` and \
-             `wait` mean nothing there.",
+             `wait` mean nothing there, and the header `Last-Event-ID`, an offset, wins over `offset`: the stream goes on \
+             behind it.",
         ))
         .parameter(query("offset", True, "The first offset wanted; 0 for the first event.", refer("Offset")))
         .parameter(query("limit", False, "The most events on the page.", limit))
@@ -102,11 +103,6 @@ pub fn register(book: &mut Book) {
             False,
             "Only events of this type; may stand several times.",
             list("EventType", None, None),
-        ))
-        .parameter(request_header(
-            LAST_EVENT_ID.as_str(),
-            "With a stream: the offset seen last. The stream goes on behind it, whatever `offset` says.",
-            integer(0, OFFSET_MAX as isize - 1),
         ))
         .response("200", limited(page))
         .response("410", problems::refer("OffsetGone"));
