@@ -169,7 +169,8 @@ impl Feed {
         }
     }
 
-    /// Answers `poll` now, or lets it wait.
+    /// Answers `poll` now, or lets it wait. One with a filter is due, and has its turn with the others: to compare it
+    /// with events takes longer than to answer.
     pub fn poll(&mut self, now_ms: u64, poll: Poll) -> Polled {
         if poll.offset > self.end {
             let end = self.end;
@@ -181,6 +182,10 @@ impl Feed {
             deadline_ms: waits.then(|| now_ms + u64::from(poll.wait_ms)),
             poll,
         };
+        if waiter.poll.filter.is_some() {
+            self.due.push_back(waiter);
+            return Polled::Later;
+        }
         self.answer(waiter, &Events::default())
     }
 

@@ -12,8 +12,8 @@ use crate::sequencer::filter::{Filter, Subject};
 pub const PAGE_BYTES_MAX: usize = 1 << 20;
 /// The same for a stream, which holds what its client has not read yet; there are many.
 const STREAM_BYTES_MAX: usize = 64 << 10;
-/// A filter is held against so many events at a time; then others get their turn.
-pub const MATCHED_AT_A_TIME: u64 = 4096;
+/// A filter is held against so many events at a time, some 60 us; then others get their turn.
+pub const MATCHED_AT_A_TIME: u64 = 1024;
 
 /// A page that is being put together.
 pub struct Page<'a> {
