@@ -183,7 +183,7 @@ fn a_reader_that_stops_reading_is_let_go() {
     let certificate = Certificate::new();
     let server = start(&builder(&certificate).env("WRITE_TIMEOUT", "1s"));
     // Counted first: on a busy machine the server may have let go before the writing below has come to its end.
-    let others = server.open_files();
+    let others = server.settled_open_files();
     let mut client = TlsClient::connect(&server, &certificate).expect("a handshake");
     let request = Request::new("GET", "/v1/inventory/snapshot").encode(client.address);
     let start = Instant::now();

@@ -17,7 +17,7 @@ const REQUEST: &[u8] = b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: clo
 fn ten_thousand_connections_that_come_and_go_leave_nothing_behind() {
     let server = Server::start();
     beside_a_well_behaved_client(&server, |server| {
-        let open_files = server.open_files();
+        let open_files = server.settled_open_files();
         thread::scope(|scope| {
             for _ in 0..CLIENTS {
                 scope.spawn(|| {

@@ -15,7 +15,7 @@ fn a_body_cut_at_any_byte_changes_nothing() {
         .encode(server.address());
     let head_length = whole.len() - body.len();
     beside_a_well_behaved_client(&server, |server| {
-        let open_files = server.open_files();
+        let open_files = server.settled_open_files();
         for length in head_length..whole.len() {
             let mut connection = server.connect();
             connection.write(&whole[..length]).expect("sent");

@@ -54,7 +54,7 @@ fn a_connection_that_ends_behind_a_whole_request_is_closed_and_the_request_takes
 /// expected.
 #[track_caller]
 fn assert_closed(server: &Server, bytes: &[u8], is_expected: impl Fn(&str) -> bool) {
-    let open_files = server.open_files();
+    let open_files = server.settled_open_files();
     let mut connections: Vec<Connection> = (0..CLIENTS).map(|_| server.connect()).collect();
     let begun = Instant::now();
     for connection in &mut connections {

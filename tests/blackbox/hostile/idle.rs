@@ -19,7 +19,7 @@ fn five_thousand_idle_connections_are_closed_and_disturb_nobody() {
     allow_connections(CONNECTIONS as u64);
     let server = Builder::new().env("IDLE_TIMEOUT", "2s").start();
     beside_a_well_behaved_client(&server, |server| {
-        let open_files = server.open_files();
+        let open_files = server.settled_open_files();
         let mut streams = Vec::with_capacity(CONNECTIONS);
         for index in 0..CONNECTIONS {
             let mut stream = TcpStream::connect(server.address()).expect("connected");

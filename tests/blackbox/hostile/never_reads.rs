@@ -41,7 +41,7 @@ fn answers_that_nobody_reads_cost_bounded_memory_and_end_with_the_write_timeout(
         page.bytes.len()
     );
     beside_a_well_behaved_client(&server, |server| {
-        let (open_files, before) = (server.open_files(), server.resident_bytes());
+        let (open_files, before) = (server.settled_open_files(), server.resident_bytes());
         let asks = [
             "/v1/inventory/events?offset=0&limit=1000",
             "/v1/inventory/snapshot",

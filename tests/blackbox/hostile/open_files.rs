@@ -15,7 +15,7 @@ const CONNECTIONS: usize = 80;
 #[test]
 fn a_server_without_open_files_left_goes_on_with_what_it_has_and_takes_more_when_some_leave() {
     let (server, _) = Server::with_item(10);
-    let lowered = Some((server.open_files() + ROOM) as u64);
+    let lowered = Some((server.settled_open_files() + ROOM) as u64);
     let limit = Rlimit {
         current: lowered,
         maximum: lowered,

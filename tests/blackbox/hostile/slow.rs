@@ -45,7 +45,7 @@ fn chunks_of_one_byte_each_end_at_the_deadline_too() {
 #[track_caller]
 fn assert_dripping_ends(server: &Server, at_once: &str, byte_by_byte: &str) {
     beside_a_well_behaved_client(server, |server| {
-        let open_files = server.open_files();
+        let open_files = server.settled_open_files();
         let connect = |_| {
             let mut stream = TcpStream::connect(server.address()).expect("connected");
             stream.write_all(at_once.as_bytes()).expect("sent");

@@ -101,6 +101,20 @@ impl Server {
         fs::read_dir(directory).expect("the server runs").count()
     }
 
+    /// The same once nothing more is opened or closed for the start itself: the log says that the server is ready before its
+    /// segments are.
+    #[track_caller]
+    pub fn settled_open_files(&self) -> usize {
+        const STEADY: usize = 30;
+        let mut counts = Vec::new();
+        eventually("the server's start comes to rest", || {
+            counts.push(self.open_files());
+            let latest = &counts[counts.len().saturating_sub(STEADY)..];
+            let is_steady = latest.iter().all(|count| *count == latest[0]);
+            (is_steady && latest.len() == STEADY).then_some(latest[0])
+        })
+    }
+
     /// The memory that the server has in use, in bytes.
     #[track_caller]
     pub fn resident_bytes(&self) -> u64 {
