@@ -53,7 +53,7 @@ pub fn deletions(json: &[u8]) -> Result<Vec<Box<str>>, Refused> {
 
 /// What the query of `GET /v1/inventory/events` asks for.
 pub fn poll(query: Option<&str>) -> Result<AskedPoll, Refused> {
-    Ok(events::asked(query)?)
+    Ok(events::asked(query, None)?)
 }
 
 /// What the query of `GET /v1/inventory` asks for.
