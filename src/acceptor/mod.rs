@@ -181,7 +181,7 @@ pub async fn run(wiring: Wiring) {
         server_metrics: wiring.metrics,
         log: wiring.log,
     });
-    let listener = Listener::new(wiring.socket);
+    let listener = Listener::new(wiring.socket).expect("a thread may watch its listener");
     let listener_descriptor = listener.descriptor();
     executor::spawn(accept(acceptor.clone(), listener));
     executor::spawn(inbox(

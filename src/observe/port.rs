@@ -79,7 +79,7 @@ pub async fn run(wiring: Wiring) {
         open: RefCell::default(),
         is_sampling_disk: Cell::new(false),
     });
-    let listener = Listener::new(wiring.socket);
+    let listener = Listener::new(wiring.socket).expect("a thread may watch its listener");
     let descriptor = listener.descriptor();
     executor::spawn(accept(port.clone(), listener));
     let mut ticks: u32 = 0;

@@ -9,5 +9,6 @@ pub mod preflight;
 pub mod reloadable;
 #[cfg(feature = "simulation")]
 pub mod simulation;
+pub mod sockets;
 pub mod tcp;
 pub mod tls;

@@ -1,16 +1,18 @@
 //! Listeners and streams, and the adaptor through which hyper reads and writes them.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use futures_rustls::server::TlsStream;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Type};
 
+use super::sockets::{self, Socket};
 use super::tls::Tls;
 
 /// Connections that the kernel keeps waiting to be accepted, per listener.
@@ -24,7 +26,7 @@ pub fn bind_listeners(address: SocketAddr, count: usize) -> io::Result<Vec<Owned
 }
 
 fn bind(address: SocketAddr, shared: bool) -> io::Result<OwnedFd> {
-    let socket = Socket::new(
+    let socket = socket2::Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
@@ -38,7 +40,7 @@ fn bind(address: SocketAddr, shared: bool) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
-/// Stops `listener`: an `accept` that waits on it ends with an error. (An accept that is dropped would leak.)
+/// Stops `listener`: an `accept` that waits on it ends with an error.
 pub fn stop_listening(listener: RawFd) {
     shutdown(listener);
 }
@@ -54,43 +56,51 @@ pub fn shutdown(socket: RawFd) {
 
 /// A listening socket on its executor.
 pub struct Listener {
-    inner: glommio::net::TcpListener,
-    descriptor: RawFd,
+    inner: Socket,
 }
 
 impl Listener {
     /// Takes a socket of [`bind_listeners`] to the current executor.
-    pub fn new(socket: OwnedFd) -> Listener {
-        let descriptor = socket.as_raw_fd();
-        // SAFETY: the descriptor is a listening socket and its ownership moves into the listener.
-        let inner = unsafe { glommio::net::TcpListener::from_raw_fd(socket.into_raw_fd()) };
-        Listener { inner, descriptor }
+    ///
+    /// # Errors
+    /// If it cannot be watched.
+    pub fn new(socket: OwnedFd) -> io::Result<Listener> {
+        sockets::watch();
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        Ok(Listener {
+            inner: Socket::new(socket)?,
+        })
     }
 
-    /// The next connection and its peer. Never drop this future before it is done.
+    /// The next connection and its peer.
+    ///
+    /// # Errors
+    /// If the listener was stopped, or there is no descriptor left for it.
     pub async fn accept(&self) -> io::Result<Stream> {
-        let inner = self.inner.accept().await.map_err(io::Error::from)?;
+        let (socket, peer) = poll_fn(|context| self.inner.poll_accept(context)).await?;
         // Best effort: a connection that is gone already is met at its first read.
-        let _ = inner.set_nodelay(true);
+        let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
         Ok(Stream {
-            transport: Transport::Plain(inner),
+            transport: Transport::Plain(Socket::new(socket)?),
+            peer: peer.map(|peer| peer.ip().to_canonical()),
         })
     }
 
     /// For [`stop_listening`], while this listener lives.
     pub fn descriptor(&self) -> RawFd {
-        self.descriptor
+        self.inner.as_raw_fd()
     }
 }
 
 /// A connection, in clear or through TLS.
 pub struct Stream {
     transport: Transport,
+    peer: Option<IpAddr>,
 }
 
 enum Transport {
-    Plain(glommio::net::TcpStream),
-    Tls(Box<TlsStream<glommio::net::TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 impl Stream {
@@ -103,7 +113,10 @@ impl Stream {
             Transport::Plain(inner) => Transport::Tls(Box::new(tls.accept(inner).await?)),
             secure @ Transport::Tls(_) => secure,
         };
-        Ok(Stream { transport })
+        Ok(Stream {
+            transport,
+            peer: self.peer,
+        })
     }
 
     /// For [`shutdown`], while this stream lives.
@@ -111,13 +124,12 @@ impl Stream {
         self.socket().as_raw_fd()
     }
 
-    /// The peer's address; none if the connection is gone.
+    /// The peer's address.
     pub fn peer(&self) -> Option<IpAddr> {
-        let address = self.socket().peer_addr().ok()?;
-        Some(address.ip().to_canonical())
+        self.peer
     }
 
-    fn socket(&self) -> &glommio::net::TcpStream {
+    fn socket(&self) -> &Socket {
         match &self.transport {
             Transport::Plain(inner) => inner,
             Transport::Tls(inner) => inner.get_ref().0,
@@ -130,22 +142,16 @@ impl Stream {
         context: &mut Context<'_>,
         spare: &'b mut [MaybeUninit<u8>],
     ) -> Poll<io::Result<&'b [u8]>> {
-        let start = spare.as_mut_ptr().cast::<u8>();
-        let read = match &mut self.transport {
-            Transport::Plain(inner) => {
-                // SAFETY: `recv` writes to the slice and never reads it, so its bytes need not be initialised.
-                let target = unsafe { std::slice::from_raw_parts_mut(start, spare.len()) };
-                ready!(Pin::new(inner).poll_read(context, target))?
-            }
+        match &mut self.transport {
+            Transport::Plain(inner) => inner.poll_read(context, spare).map_ok(|read| &*read),
             Transport::Tls(inner) => {
                 spare.fill(MaybeUninit::new(0));
                 // SAFETY: the bytes were just initialised.
-                let target = unsafe { std::slice::from_raw_parts_mut(start, spare.len()) };
-                ready!(Pin::new(inner).poll_read(context, target))?
+                let spare = unsafe { spare.assume_init_mut() };
+                let read = ready!(Pin::new(inner).poll_read(context, spare))?;
+                Poll::Ready(Ok(&spare[..read]))
             }
-        };
-        // SAFETY: so many bytes were just written to the slice.
-        Poll::Ready(Ok(unsafe { std::slice::from_raw_parts(start, read) }))
+        }
     }
 
     /// Writes some of `bytes`; returns how many.
