@@ -1,16 +1,14 @@
-//! The framing guard before hyper: arbitrary bytes, in arbitrary pieces. In whatever pieces they come, the same is passed on
-//! and the verdicts are the same; and of what is passed on, hyper's own parser finds the same heads, each with a length
-//! that can be read in one way only.
+//! What a client sends, as requests: arbitrary bytes, in arbitrary pieces. In whatever pieces they come, the same requests
+//! are found; and each has a length that can be read in one way only, and a body of that length.
 
 #![no_main]
 
 use arbitrary::{Arbitrary, Unstructured};
-use central_inventory::acceptor::framing::{Framing, Verdict};
-use httparse::{Request, Status};
+use central_inventory::acceptor::connection::inbound::{Inbound, Piece};
+use central_inventory::acceptor::framing::Length;
+use hyper::Version;
+use hyper::http::request::Parts;
 use libfuzzer_sys::fuzz_target;
-
-/// As many as hyper is told.
-const HEADERS_MAX: usize = 100;
 
 fuzz_target!(|input: &[u8]| {
     // The lengths of the pieces come from behind, so that the bytes stand as they are.
@@ -18,7 +16,8 @@ fuzz_target!(|input: &[u8]| {
     let whole = Read::of(&[bytes]);
     assert_eq!(whole, Read::of(&pieces(bytes, cuts)));
     assert_eq!(whole, Read::of(&bytes.chunks(1).collect::<Vec<_>>()));
-    assert_parser_agrees(bytes, &whole);
+    let found: usize = whole.requests.iter().map(|request| request.body.len()).sum();
+    assert!(found <= bytes.len(), "more was found than came");
 });
 
 fn pieces<'a>(bytes: &'a [u8], cuts: &[u8]) -> Vec<&'a [u8]> {
@@ -36,90 +35,87 @@ fn pieces<'a>(bytes: &'a [u8], cuts: &[u8]) -> Vec<&'a [u8]> {
     pieces
 }
 
-/// What the framing makes of a connection.
-#[derive(Debug, PartialEq, Eq)]
+/// What was made of a connection.
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Read {
-    passed_on: usize,
-    is_stopped: bool,
-    is_within_head: bool,
+    requests: Vec<Request>,
+    has_stopped: bool,
     is_between_requests: bool,
-    /// More than there can be heads.
-    verdicts: Vec<Verdict>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Request {
+    head: String,
+    body: Vec<u8>,
+    is_whole: bool,
 }
 
 impl Read {
     fn of(pieces: &[&[u8]]) -> Read {
-        let mut framing = Framing::default();
-        let mut passed_on = 0;
+        let mut inbound = Inbound::default();
+        let mut read = Read::default();
+        let mut expected = None;
         for piece in pieces {
-            let taken = framing.take(piece);
-            passed_on += taken;
-            if taken < piece.len() {
-                assert!(framing.is_stopped());
-                break;
+            inbound.push(piece);
+            while !read.has_stopped && read.advance(&mut inbound, &mut expected) {}
+        }
+        read.is_between_requests = inbound.is_between_requests() && !read.has_stopped;
+        read
+    }
+
+    /// Takes the next head or piece; false if there is none yet.
+    fn advance(&mut self, inbound: &mut Inbound, expected: &mut Option<Length>) -> bool {
+        let Some(length) = *expected else {
+            let Some(head) = inbound.next_head() else {
+                return false;
+            };
+            self.requests.push(Request {
+                head: format!("{:?} {:?}", head.parts, head.length),
+                ..Request::default()
+            });
+            match head.length {
+                Ok(length) => {
+                    assert_unambiguous(&head.parts, length);
+                    *expected = Some(length);
+                }
+                Err(_) => self.has_stopped = true,
+            }
+            return true;
+        };
+        let request = self.requests.last_mut().expect("its head was taken");
+        match inbound.next_piece() {
+            Piece::Data(data) => request.body.extend_from_slice(&data),
+            Piece::Awaited => return false,
+            Piece::Broken(_) => self.has_stopped = true,
+            Piece::End => {
+                request.is_whole = true;
+                if let Length::Known(length) = length {
+                    assert_eq!(length, request.body.len() as u64);
+                }
+                *expected = None;
+                self.has_stopped = !inbound.finish();
+                assert_eq!(self.has_stopped, length == Length::Chunked);
             }
         }
-        let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
-        Read {
-            passed_on,
-            is_stopped: framing.is_stopped(),
-            is_within_head: framing.is_within_head(),
-            is_between_requests: framing.is_between_requests(),
-            verdicts: (0..bytes / 2 + 1).map(|_| framing.next_verdict()).collect(),
-        }
+        true
     }
 }
 
-/// Reads what is passed on as hyper does, head after head.
-fn assert_parser_agrees(bytes: &[u8], read: &Read) {
-    let passed_on = &bytes[..read.passed_on];
-    let mut at = 0;
-    for verdict in &read.verdicts {
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        let mut request = Request::new(&mut headers);
-        match request.parse(&passed_on[at..]) {
-            // hyper answers 400 and ends the connection.
-            Err(_) => return,
-            Ok(Status::Partial) => {
-                let is_blank = passed_on[at..].iter().all(|byte| b"\r\n".contains(byte));
-                assert!(is_blank || read.is_within_head || read.is_stopped);
-                return;
-            }
-            Ok(Status::Complete(length)) => at += length,
+fn assert_unambiguous(parts: &Parts, length: Length) {
+    let lengths: Vec<_> = parts.headers.get_all("content-length").iter().collect();
+    let encodings: Vec<_> = parts.headers.get_all("transfer-encoding").iter().collect();
+    match (length, lengths.as_slice(), encodings.as_slice()) {
+        (Length::Known(0), [], []) => {}
+        (Length::Known(length), [one], []) => {
+            let digits = one.to_str().expect("digits").trim_ascii();
+            assert!(digits.bytes().all(|byte| byte.is_ascii_digit()));
+            assert_eq!(Ok(length), digits.parse());
         }
-        let lengths = values(&request, "content-length");
-        let encodings = values(&request, "transfer-encoding");
-        match (verdict, lengths.as_slice(), encodings.as_slice()) {
-            (Verdict::Refused(_), _, _) => {
-                assert_eq!(at, read.passed_on, "what follows was passed on");
-                assert!(read.is_stopped);
-                return;
-            }
-            (Verdict::Chunked, [], [encoding]) => {
-                assert!(encoding.eq_ignore_ascii_case(b"chunked"));
-                assert_eq!(Some(1), request.version);
-                assert_eq!(bytes.len(), read.passed_on);
-                return;
-            }
-            (Verdict::Sound, [], []) => {}
-            (Verdict::Sound, [length], []) => {
-                assert!(length.iter().all(u8::is_ascii_digit));
-                let length = std::str::from_utf8(length).expect("digits").parse::<u64>();
-                let rest = (read.passed_on - at) as u64;
-                at += length.expect("a sound length is a number").min(rest) as usize;
-            }
-            ambiguous => panic!("let through: {ambiguous:?}"),
+        (Length::Chunked, [], [encoding]) => {
+            let encoding = encoding.as_bytes().trim_ascii();
+            assert!(encoding.eq_ignore_ascii_case(b"chunked"));
+            assert_eq!(Version::HTTP_11, parts.version);
         }
-        if at == read.passed_on {
-            return;
-        }
+        ambiguous => panic!("let through: {ambiguous:?}"),
     }
-    panic!("more heads than bytes");
-}
-
-/// The values of a header, without the white space around them.
-fn values<'h>(request: &Request<'_, 'h>, name: &str) -> Vec<&'h [u8]> {
-    let headers = request.headers.iter();
-    let found = headers.filter(|header| header.name.eq_ignore_ascii_case(name));
-    found.map(|header| header.value.trim_ascii()).collect()
 }

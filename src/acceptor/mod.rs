@@ -46,6 +46,9 @@ use exchange::{Exchange, Exchanges};
 
 /// Answers taken off one lane before the connections they belong to get their turn.
 const TURN: usize = 256;
+/// Answers of the feed taken before the executor sees its I/O: an event goes to thousands of stores, and an update that
+/// comes meanwhile, or its sync, waits for no more than that.
+const FEED_TURN: usize = 16;
 /// How long accepting pauses after an error, such as too many open files.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(50);
 /// How many connections over a bound are told so at a time; any more are closed without a word.
@@ -275,7 +278,9 @@ async fn inbox(
             taken += acceptor.take_replies(lane);
         }
         taken += acceptor.take_feed_replies(&feed_replies);
-        if taken > 0 {
+        if !feed_replies.is_empty() {
+            executor::let_io_run().await;
+        } else if taken > 0 {
             executor::yield_now().await;
         } else {
             let has_mail =
@@ -299,14 +304,14 @@ impl Acceptor {
     }
 
     fn take_feed_replies(&self, lane: &Receiver<FeedReply>) -> usize {
-        for taken in 0..TURN {
+        for taken in 0..FEED_TURN {
             let Some(reply) = lane.pop() else {
                 return taken;
             };
             self.feed_in_flight.set(self.feed_in_flight.get() - 1);
             self.feed_answers.complete(reply.to.exchange, reply.answer);
         }
-        TURN
+        FEED_TURN
     }
 
     fn beat(&self) {

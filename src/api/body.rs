@@ -2,13 +2,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::future::poll_fn;
 use std::marker::PhantomData;
-use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
-use http_body::Body;
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
@@ -17,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 use super::problem::{Code, Problem};
 use crate::acceptor::Acceptor;
 use crate::acceptor::bodies::{Exhausted, Held};
+use crate::acceptor::connection::RequestBody;
 use crate::encoding;
 
 /// The largest body, in bytes.
@@ -71,11 +68,11 @@ impl std::ops::Deref for ReadBody {
     }
 }
 
-/// Reads the whole body. In the usual case it is one piece of hyper's own buffer and not copied.
+/// Reads the whole body. In the usual case it came with the head and is not copied.
 pub async fn read(
     acceptor: &Acceptor,
     headers: &HeaderMap,
-    mut body: Incoming,
+    mut body: RequestBody<'_>,
 ) -> Result<ReadBody, Problem> {
     let mut held = acceptor.bodies.hold();
     let declared = declared_length(headers).unwrap_or(0) as usize;
@@ -83,14 +80,10 @@ pub async fn read(
     let mut first: Option<Bytes> = None;
     let mut joined = BytesMut::new();
     let mut length = 0;
-    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        let frame = frame.map_err(|error| {
-            let detail = format!("the body could not be read: {error}");
-            Problem::new(Code::ValidationError, detail)
-        })?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
+    while let Some(data) = body.next().await.map_err(|fault| {
+        let detail = format!("the body could not be read: {fault}");
+        Problem::new(Code::ValidationError, detail)
+    })? {
         length += data.len();
         if length > BODY_BYTES_MAX {
             return Err(too_large());

@@ -31,16 +31,15 @@ mod wire;
 
 use std::rc::Rc;
 
-use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{ALLOW, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use ulid::{ULID_LEN, Ulid};
 
 use crate::acceptor::Acceptor;
 use crate::acceptor::auth::{Access, KEY_HEADER};
-use crate::acceptor::connection::{Phase, Watch};
-use crate::acceptor::framing::Verdict;
+use crate::acceptor::connection::head::{self, Refusal};
+use crate::acceptor::connection::{Phase, RequestBody, Watch};
 use crate::runtime::clock;
 pub use accept::preferred;
 use asked::Asked;
@@ -50,7 +49,7 @@ use limits::Spent;
 use problem::{Code, Problem};
 pub use refusal::connection_refusal;
 use respond::Answer;
-pub use respond::ResponseBody;
+pub use respond::{Pieces, ResponseBody};
 use route::Route;
 
 /// Every code of a problem, and the number that it is counted under.
@@ -65,25 +64,30 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Answers `request`.
+/// Whether the request is one of many that come at the same moment: those of the stores that follow the feed.
+pub fn follows_the_feed(head: &Parts) -> bool {
+    head.uri.path().strip_prefix('/') == Some(route::EVENTS)
+}
+
+/// Answers a request whose head was `judged`.
 pub async fn handle(
-    acceptor: Rc<Acceptor>,
-    watch: Rc<Watch>,
-    framing: Verdict,
-    request: Request<Incoming>,
+    acceptor: &Rc<Acceptor>,
+    watch: &Watch,
+    judged: Result<(), Refusal>,
+    head: Parts,
+    body: RequestBody<'_>,
 ) -> Response<ResponseBody> {
-    let (head, body) = request.into_parts();
-    let request_id = request_id(&acceptor, &head.headers);
-    let judged = match framing {
-        Verdict::Refused(fault) => Err(malformed(fault.as_str())),
-        Verdict::Sound | Verdict::Chunked => check_head(&head),
+    let request_id = request_id(acceptor, &head.headers);
+    let judged = match judged {
+        Err(refusal) => Err(refused(refusal)),
+        Ok(()) => check_head(&head),
     };
     let path = judged.is_ok().then(|| head.uri.path());
     let route = path.and_then(Route::of);
-    let mut asked = Asked::new(&acceptor, watch.peer(), &head, route.as_ref());
+    let mut asked = Asked::new(acceptor, watch.peer(), &head, route.as_ref());
     let spent = path.and_then(|path| acceptor.limits.as_ref()?.spend(asked.client(), path));
     let answer = match judged.and_then(|()| spent.as_ref().map_or(Ok(()), Spent::check)) {
-        Ok(()) => answer(&acceptor, &watch, &asked, &request_id, &head, route, body).await,
+        Ok(()) => answer(acceptor, watch, &asked, &request_id, &head, route, body).await,
         Err(problem) => Err(problem),
     };
     let mut response = answer.unwrap_or_else(|problem| {
@@ -95,9 +99,6 @@ pub async fn handle(
         spent.describe(headers);
     }
     headers.insert(REQUEST_ID, request_id.clone());
-    if framing == Verdict::Chunked {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    }
     if let Some(origins) = &acceptor.config.cors_allowed_origins {
         cors::add_headers(origins, &head.method, &head.headers, &mut response);
     }
@@ -132,7 +133,7 @@ async fn answer(
     request_id: &HeaderValue,
     head: &Parts,
     route: Option<Route<'_>>,
-    body: Incoming,
+    body: RequestBody<'_>,
 ) -> Answer {
     if head.method == Method::OPTIONS && head.uri.path() == "*" {
         return Ok(options("GET, HEAD, POST, PUT, DELETE, OPTIONS"));
@@ -182,7 +183,7 @@ async fn answer(
     }
 }
 
-/// What hyper and the framing leave unchecked of a head.
+/// What reading it leaves unchecked of a head.
 fn check_head(head: &Parts) -> Result<(), Problem> {
     let headers = head.headers.iter();
     let header_bytes: usize = headers
@@ -190,12 +191,7 @@ fn check_head(head: &Parts) -> Result<(), Problem> {
         .sum();
     let path_bytes = head.uri.path().len() + head.uri.query().map_or(0, str::len);
     if header_bytes + path_bytes + head.method.as_str().len() > HEAD_BYTES_MAX {
-        let detail =
-            format!("the request line and headers may have at most {HEAD_BYTES_MAX} bytes");
-        return Err(Problem {
-            closes: true,
-            ..Problem::new(Code::HeadersTooLarge, detail)
-        });
+        return Err(head_too_large());
     }
     let mut hosts = head.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -212,6 +208,26 @@ fn check_head(head: &Parts) -> Result<(), Problem> {
         return Err(malformed("the target must be a path or an absolute URI"));
     }
     Ok(())
+}
+
+/// Why a head was refused before it was looked at.
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::Ambiguous(fault) => malformed(fault.as_str()),
+        Refusal::Unreadable(why) => malformed(why),
+        Refusal::TooLarge => head_too_large(),
+    }
+}
+
+fn head_too_large() -> Problem {
+    let headers_max = head::HEADERS_MAX;
+    let detail = format!(
+        "the request line and headers may have at most {HEAD_BYTES_MAX} bytes, and {headers_max} headers"
+    );
+    Problem {
+        closes: true,
+        ..Problem::new(Code::HeadersTooLarge, detail)
+    }
 }
 
 /// A head that cannot be trusted, nor what follows it.

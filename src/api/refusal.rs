@@ -1,12 +1,11 @@
 //! The answer to a connection that there is no room for, as bytes: it is sent before anything is asked.
 
-use std::io::Write;
-
 use super::problem::{Code, Problem};
 use super::respond::ResponseBody;
 use super::{REQUEST_ID, new_request_id, text};
 use crate::acceptor::Acceptor;
 use crate::acceptor::admission::Full;
+use crate::acceptor::connection::encode;
 
 /// A whole response that says which bound is met.
 pub fn connection_refusal(acceptor: &Acceptor, full: Full) -> Vec<u8> {
@@ -26,15 +25,5 @@ pub fn connection_refusal(acceptor: &Acceptor, full: Full) -> Vec<u8> {
     let ResponseBody::Whole(body) = body else {
         unreachable!("a problem is there as a whole");
     };
-    let mut bytes = Vec::with_capacity(1024);
-    let in_memory = "writing to memory does not fail";
-    write!(bytes, "HTTP/1.1 {}\r\n", head.status).expect(in_memory);
-    for (name, value) in &head.headers {
-        write!(bytes, "{name}: ").expect(in_memory);
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
-    }
-    write!(bytes, "content-length: {}\r\n\r\n", body.len()).expect(in_memory);
-    bytes.extend_from_slice(&body);
-    bytes
+    encode::whole(&head, &body)
 }

@@ -44,11 +44,14 @@ pub enum Route<'a> {
     DocsFile(&'a str),
 }
 
+/// The path of the feed, without the slash before it.
+pub const EVENTS: &str = "v1/inventory/events";
+
 /// Every path that has no part to fill in.
 const FIXED: [(&str, Route<'static>); 13] = [
     ("v1/inventory/updates", Route::Update),
     ("v1/inventory", Route::List),
-    ("v1/inventory/events", Route::Events),
+    (EVENTS, Route::Events),
     ("v1/inventory/snapshot", Route::Snapshot),
     ("v1/admin/products/create", Route::Create),
     ("v1/admin/products/set", Route::Set),

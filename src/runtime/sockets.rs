@@ -9,6 +9,7 @@
 //! waits for the epoll descriptor alone.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
@@ -31,6 +32,8 @@ use super::executor;
 
 /// What one look tells at most; the rest is told by the next.
 const EVENTS_MAX: usize = 256;
+/// How many patient sockets are woken between two looks: what others bring meanwhile waits for no more than that.
+const PATIENT_PER_LOOK: usize = 16;
 
 thread_local! {
     static SOCKETS: Sockets = Sockets::new().expect("a thread may have an epoll descriptor");
@@ -39,6 +42,8 @@ thread_local! {
 struct Sockets {
     epoll: OwnedFd,
     entries: RefCell<Slab<Rc<Entry>>>,
+    /// Patient sockets that something came about at, each once.
+    patient: RefCell<VecDeque<Rc<Entry>>>,
     /// Whether [`watch`] was spawned.
     is_watched: Cell<bool>,
 }
@@ -50,6 +55,10 @@ struct Entry {
     writable: Cell<bool>,
     /// The other side sends no more: nothing will be told any more.
     has_ended: Cell<bool>,
+    /// Others go first.
+    is_patient: Cell<bool>,
+    /// It is among those that are woken in their turn.
+    is_queued: Cell<bool>,
     waker: Cell<Option<Waker>>,
 }
 
@@ -81,10 +90,14 @@ async fn look_whenever_ready() {
     let descriptor = SOCKETS.with(|sockets| Borrowed(sockets.epoll.as_raw_fd()));
     let ready = PollableFd::new(descriptor).expect("runs on an executor");
     loop {
-        ready
-            .readable()
-            .await
-            .expect("the epoll descriptor lives as long as the thread");
+        if SOCKETS.with(|sockets| sockets.wake_patient(PATIENT_PER_LOOK)) {
+            executor::let_io_run().await;
+        } else {
+            ready
+                .readable()
+                .await
+                .expect("the epoll descriptor lives as long as the thread");
+        }
         look(Duration::ZERO).expect("the epoll descriptor lives as long as the thread");
     }
 }
@@ -103,6 +116,7 @@ impl Sockets {
         Ok(Sockets {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             entries: RefCell::default(),
+            patient: RefCell::default(),
             is_watched: Cell::new(false),
         })
     }
@@ -119,9 +133,26 @@ impl Sockets {
         for event in &*events {
             let (key, flags) = (event.data.u64() as usize, event.flags);
             // No task runs between the look and here: none of them has gone.
-            entries[key].is_ready(flags);
+            let entry = &entries[key];
+            entry.mark(flags);
+            if !entry.is_patient.get() {
+                entry.wake();
+            } else if !entry.is_queued.replace(true) {
+                self.patient.borrow_mut().push_back(entry.clone());
+            }
         }
         Ok(events.len())
+    }
+
+    /// Wakes some of the patient sockets. Returns whether there were any.
+    fn wake_patient(&self, most: usize) -> bool {
+        let mut patient = self.patient.borrow_mut();
+        let turn = most.min(patient.len());
+        for entry in patient.drain(..turn) {
+            entry.is_queued.set(false);
+            entry.wake();
+        }
+        turn > 0
     }
 
     fn add(&self, socket: &OwnedFd) -> io::Result<(usize, Rc<Entry>)> {
@@ -138,7 +169,7 @@ impl Sockets {
 }
 
 impl Entry {
-    fn is_ready(&self, flags: EventFlags) {
+    fn mark(&self, flags: EventFlags) {
         if flags.intersects(EventFlags::HUP | EventFlags::RDHUP | EventFlags::ERR) {
             self.has_ended.set(true);
         }
@@ -149,6 +180,9 @@ impl Entry {
         if flags.contains(EventFlags::OUT) || has_ended {
             self.writable.set(true);
         }
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
@@ -301,6 +335,11 @@ impl Socket {
         }
         self.entry.park(context);
         Poll::Pending
+    }
+
+    /// Whether others go first when many are ready at a time.
+    pub fn be_patient(&self, is_patient: bool) {
+        self.entry.is_patient.set(is_patient);
     }
 
     /// Has the task woken that polls with `context`, when anything comes about at the socket.

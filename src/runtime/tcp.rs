@@ -1,4 +1,4 @@
-//! Listeners and streams, and the adaptor through which hyper reads and writes them.
+//! Listeners and streams, and the adaptor through which hyper reads and writes them for the metrics port.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -136,22 +136,31 @@ impl Stream {
         }
     }
 
-    /// Reads into `spare`. Returns what was read: nothing at the end.
-    pub fn poll_read<'b>(
+    /// Reads into `buffer`; returns how many bytes: none at the end.
+    pub fn poll_read(
         &mut self,
         context: &mut Context<'_>,
-        spare: &'b mut [MaybeUninit<u8>],
-    ) -> Poll<io::Result<&'b [u8]>> {
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         match &mut self.transport {
-            Transport::Plain(inner) => inner.poll_read(context, spare).map_ok(|read| &*read),
-            Transport::Tls(inner) => {
-                spare.fill(MaybeUninit::new(0));
-                // SAFETY: the bytes were just initialised.
-                let spare = unsafe { spare.assume_init_mut() };
-                let read = ready!(Pin::new(inner).poll_read(context, spare))?;
-                Poll::Ready(Ok(&spare[..read]))
-            }
+            Transport::Plain(inner) => inner.poll_read_into(context, buffer),
+            Transport::Tls(inner) => Pin::new(inner).poll_read(context, buffer),
         }
+    }
+
+    /// Whether the client has ended its side, or is gone; what it sent before may be unread.
+    pub fn has_ended(&self) -> bool {
+        self.socket().has_ended()
+    }
+
+    /// Whether others go first when many are ready at a time.
+    pub fn be_patient(&self, is_patient: bool) {
+        self.socket().be_patient(is_patient);
+    }
+
+    /// Has the task woken that polls with `context`, when anything comes about at the socket.
+    pub fn park(&self, context: &Context<'_>) {
+        self.socket().park(context);
     }
 
     /// Writes some of `bytes`; returns how many.
@@ -201,12 +210,19 @@ impl hyper::rt::Read for Stream {
         context: &mut Context<'_>,
         mut buffer: hyper::rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        // SAFETY: the stream writes to the slice and never takes from it what was initialised; it says how many bytes
-        // it wrote.
-        unsafe {
-            let read = ready!(Stream::poll_read(&mut self, context, buffer.as_mut()))?.len();
-            buffer.advance(read);
-        }
+        // SAFETY: nothing of the slice is taken from what was initialised.
+        let spare = unsafe { buffer.as_mut() };
+        let read = match &mut self.transport {
+            Transport::Plain(inner) => ready!(inner.poll_read(context, spare))?.len(),
+            Transport::Tls(inner) => {
+                spare.fill(MaybeUninit::new(0));
+                // SAFETY: the bytes were just initialised.
+                let spare = unsafe { spare.assume_init_mut() };
+                ready!(Pin::new(inner).poll_read(context, spare))?
+            }
+        };
+        // SAFETY: so many bytes were just read into the slice.
+        unsafe { buffer.advance(read) };
         Poll::Ready(Ok(()))
     }
 }

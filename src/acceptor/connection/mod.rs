@@ -1,33 +1,42 @@
-//! One connection: hyper's loop over the stream, the deadlines it is under, and its end when the server stops.
+//! One connection: requests are read, answered and forgotten one after the other, under deadlines, until either side ends it
+//! or the server stops.
+//!
+//! ```text
+//!   wire ─▶ head ─▶ api (─▶ body) ─▶ response ─▶ wire ─▶ the next head
+//! ```
 
-mod response;
-mod stream;
+mod body;
+pub mod chunks;
+pub mod encode;
+pub mod head;
+pub mod inbound;
 mod watch;
+mod wire;
 
-use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::ready;
-use std::time::Duration;
+use std::task::Poll;
 
-use hyper::rt::Write;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use bytes::Bytes;
+use hyper::header::{EXPECT, HeaderMap};
+use hyper::{Method, Response, Version};
 
 use super::Acceptor;
-use crate::api;
+use super::framing::Length;
+use crate::api::{self, ResponseBody};
+use crate::runtime::executor;
 use crate::runtime::tcp::Stream;
-use response::WatchedBody;
-use stream::WatchedStream;
+pub use body::RequestBody;
+use encode::Follows;
+use head::Head;
 pub use watch::{Connections, Phase, Watch};
+use wire::Wire;
 
-/// hyper's own bound on a request head, above ours, so that a client sees our 431 problem.
-pub const HYPER_HEAD_BYTES_MAX: usize = 64 << 10;
-/// The most bytes that hyper reads ahead of what is asked for, or gathers before it writes: room for such a head.
-const HYPER_BUFFER_BYTES_MAX: usize = 2 * HYPER_HEAD_BYTES_MAX;
-/// The most headers of a request; more is hyper's plain 431.
-const HEADERS_MAX: usize = 100;
+/// A body so small is copied behind its head: that costs less than to tell the kernel of two pieces.
+const COPIED_BYTES_MAX: usize = 4 << 10;
+/// How many requests of a connection that were there already are answered before others get their turn.
+const REQUESTS_PER_TURN: usize = 16;
 
 /// Serves `stream` until either side ends it.
 pub async fn serve(acceptor: Rc<Acceptor>, stream: Stream) {
@@ -36,37 +45,178 @@ pub async fn serve(acceptor: Rc<Acceptor>, stream: Stream) {
     let Some(stream) = secured(&acceptor, &watch, stream).await else {
         return;
     };
-    let watched = WatchedStream::new(stream, watch.clone(), acceptor.clone());
-    let service = service_fn(|request| {
-        let (acceptor, watch) = (acceptor.clone(), watch.clone());
-        // At once, while the head is the last that was parsed.
-        let verdict = watch.next_verdict();
-        async move {
-            watch.enter(Phase::Handling, acceptor.now_ms());
-            let response = api::handle(acceptor.clone(), watch.clone(), verdict, request).await;
-            watch.enter(Phase::Responding, acceptor.now_ms());
-            Ok::<_, Infallible>(response.map(|body| WatchedBody::new(body, watch, acceptor)))
+    let wire = Wire::new(stream, watch, acceptor.clone());
+    let mut in_turn = 0;
+    while let Some(head) = wire.next_head().await {
+        match exchange(&acceptor, &wire, head).await {
+            Then::GoOn => {}
+            Then::End => break,
+            Then::Gone => return,
         }
-    });
-    let connection = http1::Builder::new()
-        .half_close(false)
-        .header_read_timeout(None::<Duration>)
-        .max_header_size(HYPER_HEAD_BYTES_MAX)
-        .max_buf_size(HYPER_BUFFER_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
-        .serve_connection(watched, service);
-    let mut connection = pin!(connection);
-    let mut draining = false;
-    poll_fn(|context| {
-        watch.park(context.waker());
-        if !draining && acceptor.is_draining() {
-            draining = true;
-            connection.as_mut().graceful_shutdown();
+        in_turn += 1;
+        if wire.inbound.borrow().is_empty() {
+            in_turn = 0;
+        } else if in_turn == REQUESTS_PER_TURN {
+            in_turn = 0;
+            executor::yield_now().await;
         }
-        // How a connection ended is the peer's business: whatever was wrong with a request was answered.
-        connection.as_mut().poll(context).map(|_ended| ())
+    }
+    let may_send = !wire.inbound.borrow().is_between_requests();
+    wire.end(may_send).await;
+}
+
+/// What becomes of a connection when a request is done with.
+enum Then {
+    GoOn,
+    End,
+    /// The client is gone, or has given up.
+    Gone,
+}
+
+/// Answers one request.
+async fn exchange(acceptor: &Rc<Acceptor>, wire: &Wire, head: Head) -> Then {
+    let watch = &wire.watch;
+    watch.enter(Phase::Handling, acceptor.now_ms());
+    wire.be_patient(api::follows_the_feed(&head.parts));
+    let asked = Asked::of(&head);
+    let body = RequestBody::new(wire, asked.holds_body_back);
+    let judged = head.length.map(|_| ());
+    let handled = pin!(api::handle(acceptor, watch, judged, head.parts, body));
+    let Some(response) = unless_ended(wire, handled).await else {
+        return Then::Gone;
+    };
+    let is_whole = wire.inbound.borrow_mut().finish();
+    let ends = !asked.keeps_alive || !is_whole || acceptor.is_draining();
+    watch.enter(Phase::Responding, acceptor.now_ms());
+    let Some(sent) = send(wire, response, &asked, ends).await else {
+        return Then::Gone;
+    };
+    acceptor.metrics.response_bytes.observe(sent.body_bytes);
+    if sent.ends {
+        return Then::End;
+    }
+    watch.enter(Phase::Idle, acceptor.now_ms());
+    Then::GoOn
+}
+
+/// What of a request decides how it is answered.
+struct Asked {
+    is_head: bool,
+    version: Version,
+    keeps_alive: bool,
+    holds_body_back: bool,
+}
+
+impl Asked {
+    fn of(head: &Head) -> Asked {
+        let Head { parts, length } = head;
+        Asked {
+            is_head: parts.method == Method::HEAD,
+            version: parts.version,
+            keeps_alive: head.keeps_alive() && matches!(length, Ok(Length::Known(_))),
+            holds_body_back: parts.version == Version::HTTP_11 && expects(&parts.headers),
+        }
+    }
+}
+
+fn expects(headers: &HeaderMap) -> bool {
+    let expected = headers.get(EXPECT);
+    expected.is_some_and(|what| what.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// What `doing` comes to; none if the client ends its side before.
+async fn unless_ended<T>(wire: &Wire, mut doing: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    poll_fn(|context| match doing.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => wire.poll_ended(context).map(|()| None),
     })
-    .await;
+    .await
+}
+
+/// A response that was sent.
+struct Sent {
+    body_bytes: u64,
+    /// Whether it was the last of the connection.
+    ends: bool,
+}
+
+/// None if the client is gone, or the response had to break off.
+async fn send(
+    wire: &Wire,
+    response: Response<ResponseBody>,
+    asked: &Asked,
+    ends: bool,
+) -> Option<Sent> {
+    let (parts, body) = response.into_parts();
+    match body {
+        ResponseBody::Whole(body) => {
+            let length = body.len() as u64;
+            let follows = Follows::Length(length);
+            let (mut head, ends) = encode::head(&parts, asked.version, follows, ends);
+            let body = match asked.is_head || !encode::may_have_body(parts.status) {
+                true => Bytes::new(),
+                false => body,
+            };
+            if body.len() <= COPIED_BYTES_MAX {
+                head.extend_from_slice(&body);
+                wire.write(&mut [&head]).await.ok()?;
+            } else {
+                wire.write(&mut [&head, &body]).await.ok()?;
+            }
+            Some(Sent {
+                body_bytes: body.len() as u64,
+                ends,
+            })
+        }
+        ResponseBody::Pieces(mut pieces) => {
+            let follows = match asked.version {
+                Version::HTTP_10 => Follows::UntilEnd,
+                _ => Follows::Chunks,
+            };
+            let (head, ends) = encode::head(&parts, asked.version, follows, ends);
+            wire.write(&mut [&head]).await.ok()?;
+            let body_bytes = match asked.is_head {
+                true => 0,
+                false => send_pieces(wire, &mut pieces, follows == Follows::Chunks).await?,
+            };
+            Some(Sent { body_bytes, ends })
+        }
+    }
+}
+
+/// Sends one piece after the other, as each is made. Returns how many bytes they were.
+async fn send_pieces(wire: &Wire, pieces: &mut api::Pieces, in_chunks: bool) -> Option<u64> {
+    let mut sent = 0;
+    let mut chunk = Vec::new();
+    loop {
+        let next = pin!(futures_lite::StreamExt::next(pieces));
+        let piece = match unless_ended(wire, next).await? {
+            Some(piece) => piece.ok()?,
+            None => break,
+        };
+        if piece.is_empty() {
+            // An empty chunk would be the last.
+            continue;
+        }
+        sent += piece.len() as u64;
+        if !in_chunks {
+            wire.write(&mut [&piece]).await.ok()?;
+            continue;
+        }
+        encode::chunk_size(&mut chunk, piece.len());
+        if piece.len() <= COPIED_BYTES_MAX {
+            chunk.extend_from_slice(&piece);
+            chunk.extend_from_slice(b"\r\n");
+            wire.write(&mut [&chunk]).await.ok()?;
+        } else {
+            wire.write(&mut [&chunk, &piece, b"\r\n"]).await.ok()?;
+        }
+        chunk.clear();
+    }
+    if in_chunks {
+        wire.write(&mut [b"0\r\n\r\n"]).await.ok()?;
+    }
+    Some(sent)
 }
 
 /// The stream through TLS where that is configured. The handshake is under the deadline of a head; one that fails has
@@ -86,17 +236,8 @@ pub async fn refuse(acceptor: Rc<Acceptor>, stream: Stream, answer: &[u8]) {
     let watch = Rc::new(Watch::new(&stream, acceptor.now_ms()));
     let _listed = acceptor.connections.list(watch.clone());
     watch.enter(Phase::Lingering, acceptor.now_ms());
-    let mut watched = pin!(WatchedStream::refusing(stream, watch, acceptor.clone()));
-    let mut left = answer;
-    poll_fn(|context| {
-        while !left.is_empty() {
-            match ready!(watched.as_mut().poll_write(context, left)) {
-                Ok(written) if written > 0 => left = &left[written..],
-                // It is gone already.
-                Ok(_) | Err(_) => break,
-            }
-        }
-        watched.as_mut().poll_shutdown(context).map(|_ended| ())
-    })
-    .await;
+    let wire = Wire::new(stream, watch, acceptor.clone());
+    if wire.write(&mut [answer]).await.is_ok() {
+        wire.end(true).await;
+    }
 }

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::acceptor::framing::{Framing, Verdict};
 use crate::config::Config;
 use crate::observe::metrics::traffic::Deadline;
 use crate::runtime::tcp::{self, Stream};
@@ -43,8 +42,6 @@ pub struct Watch {
     waker: RefCell<Option<Waker>>,
     /// It was shut down for a deadline, and is counted.
     is_shut: Cell<bool>,
-    /// Where the requests of the connection begin and end.
-    pub(super) framing: RefCell<Framing>,
 }
 
 impl Watch {
@@ -58,7 +55,6 @@ impl Watch {
             write_blocked_since_ms: Cell::new(None),
             waker: RefCell::new(None),
             is_shut: Cell::new(false),
-            framing: RefCell::default(),
         }
     }
 
@@ -67,33 +63,16 @@ impl Watch {
         self.peer
     }
 
-    /// What was found of the next head.
-    pub(super) fn next_verdict(&self) -> Verdict {
-        self.framing.borrow_mut().next_verdict()
-    }
-
     /// The connection is now in `phase`.
     pub fn enter(&self, phase: Phase, now_ms: u64) {
         self.phase.set(phase);
         self.since_ms.set(now_ms);
     }
 
-    /// The socket has given something, or the end.
-    pub(super) fn has_read(&self, now_ms: u64) {
+    /// Part of a head is there.
+    pub(super) fn has_begun(&self, now_ms: u64) {
         if self.phase.get() == Phase::Idle {
             self.enter(Phase::Head, now_ms);
-        }
-    }
-
-    /// The response has been handed over as a whole. What is not written of it yet is under the deadline of writes.
-    pub(super) fn has_responded(&self, now_ms: u64) {
-        if self.phase.get() == Phase::Responding {
-            // Part of the next head may have come with the request before.
-            let phase = match self.framing.borrow().is_within_head() {
-                true => Phase::Head,
-                false => Phase::Idle,
-            };
-            self.enter(phase, now_ms);
         }
     }
 

@@ -135,7 +135,7 @@ const CHUNKS: [(&str, Outcome); 31] = [
 ];
 
 /// Heads that are broken in ways of their own, `HEAD` being one that is sound so far.
-const HEADS: [(&str, Outcome); 22] = [
+const HEADS: [(&str, Outcome); 23] = [
     ("HEADX: y\r\n\r\n", Served),
     ("\r\n\r\nHEADX: y\r\n\r\n", Served),
     ("HEADFolded: x\r\n y\r\n\r\n", Broken),
@@ -144,6 +144,7 @@ const HEADS: [(&str, Outcome); 22] = [
         "POST PATH HTTP/1.1\r\n Host: a\r\nX-API-Key: demo\r\nContent-Length: LENGTH\r\n\r\n",
         Broken,
     ),
+    ("\n\nHEADX: y\r\n\r\n", Broken),
     ("HEADX: y\n\r\n", Refused),
     ("HEADX: y\r\n\n", Refused),
     ("HEADX: y\n\n", Refused),
