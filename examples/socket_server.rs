@@ -7,7 +7,6 @@
 mod yardstick;
 
 use std::future::poll_fn;
-use std::mem::MaybeUninit;
 
 use central_inventory::runtime::tcp::Stream;
 use memchr::memmem;
@@ -30,16 +29,11 @@ fn main() -> std::io::Result<()> {
 
 async fn answer_all(stream: &mut Stream) -> std::io::Result<()> {
     let answer = answer();
-    let mut read = [MaybeUninit::uninit(); READ_BYTES];
+    let mut read = [0; READ_BYTES];
     let mut received = Vec::with_capacity(READ_BYTES);
     loop {
-        let count = poll_fn(|context| {
-            stream.poll_read(context, &mut read).map_ok(|bytes| {
-                received.extend_from_slice(bytes);
-                bytes.len()
-            })
-        })
-        .await?;
+        let count = poll_fn(|context| stream.poll_read(context, &mut read)).await?;
+        received.extend_from_slice(&read[..count]);
         if count == 0 || received.len() > REQUEST_BYTES_MAX {
             return Ok(());
         }

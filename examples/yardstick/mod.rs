@@ -37,7 +37,7 @@ where
                 executor::sleep(executor::HEARTBEAT).await;
             }
         });
-        let listener = Listener::new(socket);
+        let listener = Listener::new(socket).expect("a thread may watch its listener");
         loop {
             let Ok(stream) = listener.accept().await else {
                 executor::sleep(Duration::from_millis(50)).await;

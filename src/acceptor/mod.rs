@@ -32,7 +32,7 @@ use crate::observe::metrics::Metrics;
 use crate::observe::metrics::stores::StorePlaces;
 use crate::observe::metrics::traffic::{AcceptorMetrics, Deadline};
 use crate::runtime::clock::Uptime;
-use crate::runtime::executor::{self, HEARTBEAT};
+use crate::runtime::executor;
 use crate::runtime::lane::{Doorbell, Receiver, Sender};
 use crate::runtime::reloadable::{Follower, Reloadable};
 use crate::runtime::tcp::{self, Listener, Stream};
@@ -194,14 +194,14 @@ pub async fn run(wiring: Wiring) {
         wiring.feed_replies,
     ));
     while !acceptor.is_draining() {
-        executor::sleep(HEARTBEAT).await;
+        executor::beat().await;
         acceptor.beat();
     }
     tcp::stop_listening(listener_descriptor);
     acceptor.connections.wake_all();
     let drained_by_ms = acceptor.now_ms() + DRAIN.as_millis() as u64;
     while acceptor.connections.count() > 0 && acceptor.now_ms() < drained_by_ms {
-        executor::sleep(HEARTBEAT).await;
+        executor::beat().await;
         acceptor.beat();
     }
     acceptor.requests_log.tell_suppressed(acceptor.now_ms());

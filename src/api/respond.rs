@@ -75,6 +75,9 @@ impl Body for ResponseBody {
     }
 }
 
+/// Room for the answer to one update.
+const JSON_BYTES_USUAL: usize = 256;
+
 /// What a handler returns.
 pub type Answer = Result<Response<ResponseBody>, super::problem::Problem>;
 
@@ -90,7 +93,8 @@ pub fn json_bytes(status: StatusCode, json: impl Into<ResponseBody>) -> Response
 
 /// `value` as JSON.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Response<ResponseBody> {
-    let json = sonic_rs::to_vec(value).expect("our own types can be written to memory");
+    let mut json = Vec::with_capacity(JSON_BYTES_USUAL);
+    sonic_rs::to_writer(&mut json, value).expect("our own types can be written to memory");
     json_bytes(status, json)
 }
 

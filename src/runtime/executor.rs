@@ -5,9 +5,10 @@
 //! shared by the whole process, so it is done per connection and never per request.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::rc::Rc;
+use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -137,6 +138,50 @@ pub async fn sleep(duration: Duration) {
     glommio::timer::sleep(duration).await;
 }
 
+thread_local! {
+    /// Who waits for the next beat of this executor.
+    static BEAT: Beat = const { Beat { is_running: Cell::new(false), count: Cell::new(0), wakers: RefCell::new(Vec::new()) } };
+}
+
+struct Beat {
+    is_running: Cell<bool>,
+    count: Cell<u64>,
+    wakers: RefCell<Vec<Waker>>,
+}
+
+/// Waits for the next beat of this executor, within [`HEARTBEAT`]. All who wait are woken together, so that an idle executor
+/// wakes once a beat and not once for each of them.
+pub async fn beat() {
+    #[cfg(feature = "simulation")]
+    if super::simulation::host().is_some() {
+        return sleep(HEARTBEAT).await;
+    }
+    if !BEAT.with(|beat| beat.is_running.replace(true)) {
+        spawn(run_beat());
+    }
+    let before = BEAT.with(|beat| beat.count.get());
+    poll_fn(|context| {
+        BEAT.with(|beat| {
+            if beat.count.get() != before {
+                return Poll::Ready(());
+            }
+            beat.wakers.borrow_mut().push(context.waker().clone());
+            Poll::Pending
+        })
+    })
+    .await;
+}
+
+async fn run_beat() {
+    loop {
+        sleep(HEARTBEAT).await;
+        BEAT.with(|beat| {
+            beat.count.set(beat.count.get() + 1);
+            beat.wakers.borrow_mut().drain(..).for_each(Waker::wake);
+        });
+    }
+}
+
 /// Lets all tasks of this executor run that can, and what they wait for outside come in: I/O is only seen when nothing
 /// is left to run, which never comes about beside a task that only yields.
 pub async fn let_io_run() {
@@ -180,7 +225,7 @@ pub struct Notify {
 #[derive(Default)]
 struct NotifyState {
     rung: bool,
-    waker: Option<std::task::Waker>,
+    waker: Option<Waker>,
 }
 
 impl Notify {
@@ -195,13 +240,13 @@ impl Notify {
 
     /// Waits for a ring; one that came before counts.
     pub async fn wait(&self) {
-        std::future::poll_fn(|context| {
+        poll_fn(|context| {
             let mut state = self.state.borrow_mut();
             if std::mem::take(&mut state.rung) {
-                return std::task::Poll::Ready(());
+                return Poll::Ready(());
             }
             state.waker = Some(context.waker().clone());
-            std::task::Poll::Pending
+            Poll::Pending
         })
         .await;
     }

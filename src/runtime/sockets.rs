@@ -291,8 +291,9 @@ impl Socket {
         if read < room && !entry.has_ended.get() {
             entry.readable.set(false);
         }
+        let start = buffer.as_mut_ptr().cast::<u8>();
         // SAFETY: so many bytes were just written to the buffer.
-        Poll::Ready(Ok(unsafe { buffer[..read].assume_init_mut() }))
+        Poll::Ready(Ok(unsafe { std::slice::from_raw_parts_mut(start, read) }))
     }
 
     /// As [`Socket::poll_read`], into bytes that are initialised; returns how many were read.

@@ -216,8 +216,9 @@ impl hyper::rt::Read for Stream {
             Transport::Plain(inner) => ready!(inner.poll_read(context, spare))?.len(),
             Transport::Tls(inner) => {
                 spare.fill(MaybeUninit::new(0));
+                let start = spare.as_mut_ptr().cast::<u8>();
                 // SAFETY: the bytes were just initialised.
-                let spare = unsafe { spare.assume_init_mut() };
+                let spare = unsafe { std::slice::from_raw_parts_mut(start, spare.len()) };
                 ready!(Pin::new(inner).poll_read(context, spare))?
             }
         };

@@ -33,7 +33,7 @@ use crate::lifecycle::Lifecycle;
 use crate::messages::{Decision, FeedAnswer, FeedReply, FeedRequest, Poll, Reply, SnapshotRequest};
 use crate::observe::metrics::roles::SequencerMetrics;
 use crate::runtime::clock::Uptime;
-use crate::runtime::executor::{self, HEARTBEAT, Notify};
+use crate::runtime::executor::{self, Notify};
 use crate::runtime::lane::{Doorbell, Receiver, Sender};
 use feed::{Feed, Polled};
 use order::{Order, Released};
@@ -182,7 +182,7 @@ struct Role {
 
 async fn heartbeat(role: Rc<Role>) {
     loop {
-        executor::sleep(HEARTBEAT).await;
+        executor::beat().await;
         let mut feed = role.feed.borrow_mut();
         match role.wiring.lifecycle.is_draining() {
             true => feed.expire_all(),

@@ -321,7 +321,7 @@ async fn run(
     let mut beats: u32 = 0;
     while !is_complete || running.get() > 0 {
         let asleep = Uptime::start();
-        executor::sleep(HEARTBEAT).await;
+        executor::beat().await;
         let delay = asleep.elapsed().saturating_sub(HEARTBEAT);
         metrics.heartbeat_delay.observe_duration(delay);
         if !is_complete && let Some(others) = inbox.lock().expect("no holder panics").take() {
