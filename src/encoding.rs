@@ -3,6 +3,7 @@
 //! Written member by member because a price is copied digit for digit and because this is the inner loop of every
 //! write; strings are escaped by sonic-rs, integers printed by itoa, times by humantime.
 
+use std::cell::Cell;
 use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -31,10 +32,32 @@ pub fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Appends a time as a JSON string: RFC 3339, UTC, milliseconds.
+/// Appends a time as a JSON string.
 pub fn timestamp(out: &mut Vec<u8>, at: Timestamp) {
-    let at = UNIX_EPOCH + Duration::from_millis(at.0.min(TIMESTAMP_MAX_MS));
-    write!(out, "\"{}\"", humantime::format_rfc3339_millis(at)).expect("memory takes it");
+    out.push(b'"');
+    out.extend_from_slice(&time(at));
+    out.push(b'"');
+}
+
+/// How many bytes a time has.
+pub const TIME_BYTES: usize = "2026-11-22T14:40:02.123Z".len();
+
+/// A time as text: RFC 3339, UTC, milliseconds. All that is decided within a millisecond has the same, which is written once.
+pub fn time(at: Timestamp) -> [u8; TIME_BYTES] {
+    thread_local! {
+        static WRITTEN: Cell<Option<(Timestamp, [u8; TIME_BYTES])>> = const { Cell::new(None) };
+    }
+    if let Some((of, text)) = WRITTEN.get()
+        && of == at
+    {
+        return text;
+    }
+    let mut text = [0; TIME_BYTES];
+    let since_epoch = Duration::from_millis(at.0.min(TIMESTAMP_MAX_MS));
+    let time = humantime::format_rfc3339_millis(UNIX_EPOCH + since_epoch);
+    write!(&mut text[..], "{time}").expect("every such time has so many bytes");
+    WRITTEN.set(Some((at, text)));
+    text
 }
 
 /// The end of the year 9999: RFC 3339 has four digits for the year.

@@ -435,6 +435,11 @@ impl Acceptor {
         Ok(question.answer().await)
     }
 
+    /// Whether as many polls waited as may, within the last heartbeat of the sequencer.
+    pub fn feed_is_full(&self) -> bool {
+        self.server_metrics.sequencer.waiters.get() >= self.config.waiters_max as u64
+    }
+
     /// Asks where the feed ends.
     pub async fn feed_end(&self) -> Result<FeedAnswer, Overloaded> {
         let mut question = self.ask_feed(FeedRequest::End)?;

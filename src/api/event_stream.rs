@@ -53,6 +53,10 @@ pub async fn stream(
         Ok(other) => return Err(events::no_events(asked.offset, other)),
         Err(Overloaded) => return Err(Problem::overloaded()),
     };
+    if acceptor.feed_is_full() {
+        // It would be told so with its first message.
+        return Err(events::no_events(asked.offset, FeedAnswer::TooManyWaiters));
+    }
     asked.wait_ms = HEARTBEAT_SECONDS * 1000;
     let stream = Stream {
         counted: Counted::new(acceptor.clone()),

@@ -270,8 +270,8 @@ async fn batch(
 ) -> Answer {
     let store_id = check_batch(&body, &items)?;
     // Whatever has no answer in the end met a failed journal.
-    let mut results: Vec<ResultJson<'_>> = Vec::new();
-    let mut updates = Vec::new();
+    let mut results: Vec<ResultJson<'_>> = Vec::with_capacity(items.len());
+    let mut updates = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         results.push(match item.check_in_batch(store_id) {
             Ok(update) => {
@@ -344,10 +344,9 @@ fn respond_batch(results: Vec<ResultJson<'_>>) -> Answer {
         succeeded,
         failed: results.len() - succeeded,
     };
-    Ok(respond::json(
-        StatusCode::OK,
-        &BatchJson { results, summary },
-    ))
+    let items = results.len();
+    let json = BatchJson { results, summary };
+    Ok(respond::json_of_many(StatusCode::OK, &json, items))
 }
 
 /// The answer in the brief's shape.

@@ -20,10 +20,8 @@ pub struct Time(pub Timestamp);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut quoted = Vec::with_capacity(26);
-        encoding::timestamp(&mut quoted, self.0);
-        let text = std::str::from_utf8(&quoted[1..quoted.len() - 1]).expect("a time is ASCII");
-        serializer.serialize_str(text)
+        let text = encoding::time(self.0);
+        serializer.serialize_str(std::str::from_utf8(&text).expect("a time is ASCII"))
     }
 }
 

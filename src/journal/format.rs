@@ -82,6 +82,9 @@ pub struct Changes {
     latest_at: Timestamp,
 }
 
+/// Room for a change of the usual size.
+const CHANGE_BYTES_USUAL: usize = 384;
+
 impl Changes {
     const HEADER: usize = 8;
 
@@ -95,10 +98,16 @@ impl Changes {
         self.latest_at
     }
 
+    /// Makes room for `count` more of the usual size.
+    pub fn reserve(&mut self, count: usize) {
+        self.bytes
+            .reserve(count * (Changes::HEADER + CHANGE_BYTES_USUAL));
+    }
+
     /// Adds a change.
     pub fn push(&mut self, change: &Change<'_>) {
+        self.reserve(1);
         let out = &mut self.bytes;
-        out.reserve(Changes::HEADER + 384);
         let header_at = out.len();
         out.extend_from_slice(&[0; Changes::HEADER]);
         encode_served(out, change);
@@ -215,13 +224,27 @@ impl Group {
     /// An empty group whose first change will have `first_offset`. Its first byte is only written when all before
     /// offset `batch` is on disk.
     pub fn new(first_offset: u64, batch: u64) -> Group {
+        Group::after(first_offset, batch, Written::default())
+    }
+
+    /// As [`Group::new`], with the memory of the group that was written last, and room for as much as it had: what is kept of the
+    /// events never has room for more than those of two groups.
+    pub fn after(first_offset: u64, batch: u64, written: Written) -> Group {
         assert!(batch <= first_offset);
+        let Written {
+            mut blocks,
+            events_bytes,
+        } = written;
+        blocks.clear();
         Group {
             first_offset,
             batch,
             latest_at: Timestamp(0),
-            lines: Vec::new(),
-            events: Events::default(),
+            lines: blocks,
+            events: Events {
+                bytes: Vec::with_capacity(events_bytes),
+                ends: Vec::new(),
+            },
         }
     }
 
@@ -283,6 +306,24 @@ impl Group {
             blocks: self.lines,
             events: self.events,
         }
+    }
+}
+
+/// What is left of a group that was written: its memory, which the next needs.
+#[derive(Debug, Default)]
+pub struct Written {
+    blocks: Vec<u8>,
+    events_bytes: usize,
+}
+
+impl SealedGroup {
+    /// Takes it apart once it is on disk: its events, and the memory for another.
+    pub fn into_events(self) -> (Events, Written) {
+        let written = Written {
+            blocks: self.blocks,
+            events_bytes: self.events.len_bytes(),
+        };
+        (self.events, written)
     }
 }
 

@@ -433,7 +433,10 @@ async fn write_group(
     let synced = journal.append(&group).await?;
     role.count_group(&group, begun.elapsed());
     role.order.borrow_mut().written(synced, released);
-    role.publish(group.first_offset, group.events);
+    let first_offset = group.first_offset;
+    let (events, written) = group.into_events();
+    role.order.borrow_mut().recycle(written);
+    role.publish(first_offset, events);
     for release in released.drain(..) {
         role.release(release);
     }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use shards::Timestamp;
 
 use crate::faults::{self, Fault};
-use crate::journal::format::{Group, SealedGroup};
+use crate::journal::format::{Group, SealedGroup, Written};
 use crate::messages::{Ordered, Outcome, Reply};
 
 /// A group is closed beyond this many bytes. A segment is at least twice as large.
@@ -33,6 +33,8 @@ pub struct Order {
     in_flight_end: Option<u64>,
     held: VecDeque<Held>,
     failed: bool,
+    /// The memory of the group that was written last.
+    written: Written,
 }
 
 /// A reply that may be released when the durable end reaches `at`.
@@ -65,6 +67,7 @@ impl Order {
             in_flight_end: None,
             held: VecDeque::new(),
             failed: false,
+            written: Written::default(),
         }
     }
 
@@ -139,8 +142,9 @@ impl Order {
                 true => self.next_offset,
                 false => self.synced_end,
             };
+            let written = std::mem::take(&mut self.written);
             self.gathering
-                .push_back(Group::new(self.next_offset, batch));
+                .push_back(Group::after(self.next_offset, batch, written));
         }
         let group = self.gathering.back_mut().expect("there is one now");
         let before = group.len_bytes();
@@ -165,6 +169,11 @@ impl Order {
         self.waiting_bytes -= group.len_bytes();
         self.in_flight_end = Some(group.end_offset());
         Some(group.seal())
+    }
+
+    /// Takes the memory of a group that was written, for the next.
+    pub fn recycle(&mut self, written: Written) {
+        self.written = written;
     }
 
     /// The group in flight may be acknowledged; `synced` if all that was written is on disk. Appends the replies

@@ -16,6 +16,9 @@ use crate::journal::segments::Extent;
 use crate::messages::{FeedAnswer, FeedReply, FeedReplyTo};
 use crate::runtime::executor::{self, Notify};
 
+/// How many that asked for the same page are answered before the executor sees its I/O.
+const ALIKE_SLICE: usize = 128;
+
 /// The polls that wait for the disk. Bounded by the acceptors' windows: each holds a place there.
 pub struct ReadBack {
     files: Files,
@@ -49,6 +52,17 @@ impl ReadBack {
         self.arrived.ring();
     }
 
+    /// The next poll, and all that ask for the same page: they share one look at the disk.
+    fn pop_alike(&self) -> Option<Vec<Waiter>> {
+        let mut waiting = self.waiting.borrow_mut();
+        let first = waiting.pop_front()?;
+        let (alike, others) = waiting
+            .drain(..)
+            .partition::<VecDeque<_>, _>(|waiter| waiter.asks_as(&first));
+        *waiting = others;
+        Some(std::iter::once(first).chain(alike).collect())
+    }
+
     /// Drops a poll that still waits. None if it is being answered.
     pub fn forget(&self, to: FeedReplyTo) -> Option<FeedAnswer> {
         let mut waiting = self.waiting.borrow_mut();
@@ -61,18 +75,35 @@ impl ReadBack {
 /// Answers the polls in turn.
 pub(super) async fn run(role: Rc<Role>, read_back: Rc<ReadBack>) {
     loop {
-        let next = read_back.waiting.borrow_mut().pop_front();
-        let Some(waiter) = next else {
+        let Some(alike) = read_back.pop_alike() else {
             read_back.arrived.wait().await;
             continue;
         };
-        let polled = answer(&role, &read_back, waiter).await;
-        role.answer(polled);
+        let found = read_page(&role, &read_back, &alike[0]).await;
+        for (index, waiter) in alike.into_iter().enumerate() {
+            let polled = match &found {
+                Ok(events) => role.feed.borrow_mut().answer(waiter, events),
+                Err(answer) => Polled::Answered(FeedReply {
+                    to: waiter.poll.to,
+                    answer: answer.clone(),
+                }),
+            };
+            role.answer(polled);
+            if (index + 1).is_multiple_of(ALIKE_SLICE) {
+                role.ring_acceptors();
+                executor::let_io_run().await;
+            }
+        }
         role.ring_acceptors();
     }
 }
 
-async fn answer(role: &Role, read_back: &ReadBack, waiter: Waiter) -> Polled {
+/// The events of the page that `waiter` asks for, as far as they are not in memory.
+async fn read_page(
+    role: &Role,
+    read_back: &ReadBack,
+    waiter: &Waiter,
+) -> Result<Events, FeedAnswer> {
     let wanted = Wanted {
         offset: waiter.from,
         limit: match waiter.poll.filter {
@@ -89,15 +120,10 @@ async fn answer(role: &Role, read_back: &ReadBack, waiter: Waiter) -> Polled {
             Ok(more) => events.append(&more),
             // What was found is an answer; what comes behind it is asked for next.
             Err(_) if !events.is_empty() => break,
-            Err(answer) => {
-                return Polled::Answered(FeedReply {
-                    to: waiter.poll.to,
-                    answer,
-                });
-            }
+            Err(answer) => return Err(answer),
         }
     }
-    role.feed.borrow_mut().answer(waiter, &events)
+    Ok(events)
 }
 
 /// Reads from the segment that holds the first event wanted.

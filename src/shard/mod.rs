@@ -185,6 +185,7 @@ impl Role {
                 Outcome::Update(work.update(shard, metrics, now, update)),
             ),
             ShardRequest::Updates(to, updates) => {
+                work.changes.reserve(updates.len());
                 let mut decide =
                     |(index, update)| (index, work.update(shard, metrics, now, update));
                 (

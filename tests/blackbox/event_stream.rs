@@ -289,3 +289,25 @@ fn a_reader_whose_events_are_gone_is_told_so_and_the_stream_ends() {
         "{problem}"
     );
 }
+
+#[test]
+fn a_stream_and_a_poll_beyond_the_bound_on_waiters_are_told_so_at_once() {
+    const WAITERS: usize = 16;
+    let server = Builder::new().env("MAX_WAITERS", WAITERS).start();
+    let target = "/v1/inventory/events?offset=0";
+    let mut streams: Vec<EventStream> = (0..WAITERS)
+        .map(|_| EventStream::of(&server, target))
+        .collect();
+    eventually_told(&server, "inventory_feed_waiters", WAITERS as f64);
+    let mut client = server.client();
+    let another = Request::new("GET", target).header("Accept", "text/event-stream");
+    let refused = client.send(&another);
+    refused.problem(503, "overloaded");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    client
+        .get(&format!("{target}&wait=1"))
+        .problem(503, "overloaded");
+    drop(streams.pop());
+    eventually_told(&server, "inventory_feed_waiters", WAITERS as f64 - 1.0);
+    EventStream::of(&server, target);
+}

@@ -18,6 +18,14 @@ pub struct Waiter {
     pub deadline_ms: Option<u64>,
 }
 
+impl Waiter {
+    /// Whether both are answered with the same page.
+    pub fn asks_as(&self, other: &Waiter) -> bool {
+        let question = |waiter: &Waiter| (waiter.from, waiter.poll.limit, waiter.poll.form);
+        question(self) == question(other) && self.poll.filter == other.poll.filter
+    }
+}
+
 /// By deadline, and in the order in which they came.
 pub type Place = (u64, u64);
 /// Questions in the order in which their time is over.
