@@ -9,6 +9,7 @@
 //!              └──▶ report ─▶ table, JSON, page, picture;  compare
 //!
 //!  store: a store that keeps a replica, over client
+//!  fan_out: one event to tens of thousands of stores, of this server or of nchan, over client; a program of its own
 //! ```
 
 pub mod books;
@@ -16,6 +17,7 @@ pub mod client;
 pub mod compare;
 pub mod control;
 pub mod engine;
+pub mod fan_out;
 pub mod machine;
 pub mod options;
 pub mod report;

@@ -1,6 +1,7 @@
 //! The load generator against the real server: what it reports, and that it notices what is wrong.
 
 mod binaries;
+mod running;
 
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tempfile::TempDir;
 
 use binaries::server;
+use running::Server;
 
 /// A busy machine may be slow.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -170,52 +171,6 @@ fn without_verification_the_report_says_so() {
     assert!(output.status.success());
     assert_eq!("off", report["verification"]["state"]);
     assert!(report["warnings"].to_string().contains("--no-verify"));
-}
-
-/// A server of the test's own.
-struct Server {
-    process: Child,
-    url: String,
-    _directory: TempDir,
-}
-
-impl Server {
-    fn start(environment: &[(&str, &str)]) -> Server {
-        let free_port = || {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-            listener.local_addr().expect("bound").port()
-        };
-        let directory = tempfile::tempdir().expect("a directory");
-        let (port, metrics_port) = (free_port(), free_port());
-        let process = Command::new(server())
-            .current_dir(directory.path())
-            .env("PORT", port.to_string())
-            .env("METRICS_PORT", metrics_port.to_string())
-            .env("BIND_ADDRESS", "127.0.0.1")
-            .env("JOURNAL_SEGMENT_MIB", "1")
-            .envs(environment.iter().copied())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it starts");
-        let server = Server {
-            process,
-            url: format!("http://127.0.0.1:{port}"),
-            _directory: directory,
-        };
-        let started = Instant::now();
-        while ureq::get(format!("{}/health", server.url)).call().is_err() {
-            assert!(started.elapsed() < LIMIT, "it is not ready");
-            thread::sleep(Duration::from_millis(20));
-        }
-        server
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 /// A server that stands still for 100 ms in each second: a tenth of the requests that were due meet it. A closed loop sends nothing

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::os::fd::RawFd;
 
 use super::answer::Answer;
+use super::buffers;
 use super::chunks::Chunks;
 use super::sockets::Socket;
 
@@ -19,12 +20,17 @@ const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// A connection to the server.
 pub struct Connection {
     socket: Socket,
+    /// None, that is an empty one, as long as nothing has come.
     buffer: Vec<u8>,
     filled: usize,
     /// Where in the buffer the latest answer's body is; of a stream, what was not taken yet.
     body: Range<usize>,
     /// How far a stream has been read.
     chunks: Chunks,
+    /// Whether the stream is in chunks, or goes on as long as the connection.
+    is_chunked: bool,
+    /// Of an answer that is taken in pieces, how many bytes are still to come.
+    left: usize,
 }
 
 /// What came of asking for a stream.
@@ -49,6 +55,8 @@ struct Head {
 enum Body {
     Bytes(usize),
     Chunked,
+    /// Until the connection ends. Only a stream may be.
+    Endless,
 }
 
 impl Connection {
@@ -67,16 +75,31 @@ impl Connection {
     pub async fn open_from(address: SocketAddr, from: Option<IpAddr>) -> io::Result<Connection> {
         Ok(Connection {
             socket: Socket::connect(address, from).await?,
-            buffer: vec![0; READ_BYTES],
+            buffer: Vec::new(),
             filled: 0,
             body: 0..0,
             chunks: Chunks::default(),
+            is_chunked: false,
+            left: 0,
         })
+    }
+
+    /// Lets nothing of the connection stay behind when it is closed: its port can be had again at once.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn reset_when_closed(&self) -> io::Result<()> {
+        self.socket.reset_when_closed()
     }
 
     /// For who ends connections from outside, while this one lives.
     pub fn descriptor(&self) -> RawFd {
         self.socket.descriptor()
+    }
+
+    /// The head of the latest answer, unless it came in chunks.
+    pub fn last_head(&self) -> &[u8] {
+        &self.buffer[..self.body.start]
     }
 
     /// The body of the latest answer.
@@ -99,12 +122,48 @@ impl Connection {
     /// As [`Connection::ask`].
     pub async fn ask_stream(&mut self, request: &[u8]) -> io::Result<Streamed<'_>> {
         let head = self.ask_head(request).await?;
-        if head.status != 200 || head.body != Body::Chunked {
+        if head.status != 200 || matches!(head.body, Body::Bytes(_)) {
             return self.finish(head).await.map(Streamed::Answered);
         }
         self.chunks = Chunks::default();
+        self.is_chunked = head.body == Body::Chunked;
         self.body = head.head_bytes..self.filled;
         Ok(Streamed::Begun)
+    }
+
+    /// Sends `request`, and returns the status of its answer, whose body is taken by [`Connection::piece`].
+    ///
+    /// # Errors
+    /// As [`Connection::ask`], and if the answer does not say how long it is.
+    pub async fn ask_pieces(&mut self, request: &[u8]) -> io::Result<u16> {
+        let head = self.ask_head(request).await?;
+        let Body::Bytes(body_bytes) = head.body else {
+            return Err(malformed("an answer without its length"));
+        };
+        self.body = head.head_bytes..self.filled;
+        self.left = body_bytes;
+        Ok(head.status)
+    }
+
+    /// What comes next of an answer; none at its end.
+    ///
+    /// # Errors
+    /// If the connection ends before the answer does.
+    pub async fn piece(&mut self) -> io::Result<Option<&[u8]>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        if self.body.is_empty() {
+            self.come().await;
+            self.read_more().await?;
+            self.body = 0..self.filled;
+        }
+        if self.body.len() > self.left {
+            return Err(malformed("more came than one answer"));
+        }
+        self.left -= self.body.len();
+        let piece = std::mem::replace(&mut self.body, 0..0);
+        Ok(Some(&self.buffer[piece]))
     }
 
     /// Appends what comes next of a stream to `out`. Returns whether it goes on.
@@ -115,20 +174,23 @@ impl Connection {
         let before = out.len();
         while out.len() == before && !self.chunks.is_over() {
             if self.body.is_empty() {
-                self.filled = 0;
+                self.come().await;
                 self.read_more().await?;
                 self.body = 0..self.filled;
             }
             let came = &self.buffer[std::mem::take(&mut self.body)];
-            self.chunks.take(came, out)?;
+            match self.is_chunked {
+                true => drop(self.chunks.take(came, out)?),
+                false => out.extend_from_slice(came),
+            }
         }
         Ok(!self.chunks.is_over())
     }
 
     async fn ask_head(&mut self, request: &[u8]) -> io::Result<Head> {
         self.socket.send(request).await?;
-        self.filled = 0;
         self.body = 0..0;
+        self.come().await;
         loop {
             self.read_more().await?;
             if let Some(head) = parse_head(&self.buffer[..self.filled])? {
@@ -141,6 +203,7 @@ impl Connection {
         match head.body {
             Body::Bytes(body_bytes) => self.read_rest(head.head_bytes, body_bytes).await?,
             Body::Chunked => self.read_chunks(head.head_bytes).await?,
+            Body::Endless => return Err(malformed("an answer without its length")),
         }
         Ok(Answer {
             status: head.status,
@@ -171,12 +234,21 @@ impl Connection {
     async fn read_chunks(&mut self, head_bytes: usize) -> io::Result<()> {
         let mut whole = Vec::new();
         self.chunks = Chunks::default();
+        self.is_chunked = true;
         self.body = head_bytes..self.filled;
         while self.next_piece(&mut whole).await? {}
         self.filled = whole.len();
         self.body = 0..whole.len();
         self.buffer = whole;
         Ok(())
+    }
+
+    /// Waits until something has come, without a buffer, and then has one.
+    async fn come(&mut self) {
+        self.filled = 0;
+        buffers::give(std::mem::take(&mut self.buffer));
+        self.socket.readable().await;
+        self.buffer = buffers::take();
     }
 
     async fn read_more(&mut self) -> io::Result<()> {
@@ -204,14 +276,15 @@ fn parse_head(bytes: &[u8]) -> io::Result<Option<Head>> {
     let httparse::Status::Complete(head_bytes) = parsed else {
         return Ok(None);
     };
-    let mut body = None;
+    let mut body = Body::Endless;
     let mut is_replay = false;
     for header in response.headers.iter() {
         if header.name.eq_ignore_ascii_case("content-length") {
             let text = std::str::from_utf8(header.value).ok();
-            body = text.and_then(|text| text.parse().ok()).map(Body::Bytes);
+            let length = text.and_then(|text| text.parse().ok());
+            body = Body::Bytes(length.ok_or_else(|| malformed("a length that is no number"))?);
         } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
-            body = Some(Body::Chunked);
+            body = Body::Chunked;
         } else if header.name.eq_ignore_ascii_case("idempotent-replayed") {
             is_replay = header.value == b"true";
         }
@@ -220,7 +293,7 @@ fn parse_head(bytes: &[u8]) -> io::Result<Option<Head>> {
         status: response.code.unwrap_or(0),
         is_replay,
         head_bytes,
-        body: body.ok_or_else(|| malformed("an answer without its length"))?,
+        body,
     }))
 }
 
@@ -241,7 +314,9 @@ mod tests {
             (head.status, head.is_replay, head.body)
         );
         assert_eq!(text.len() - 5, head.head_bytes);
-        assert!(parse_head(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+        let endless = parse_head(b"HTTP/1.1 200 OK\r\n\r\n").unwrap().unwrap();
+        assert_eq!(Body::Endless, endless.body);
+        assert!(parse_head(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n").is_err());
         assert!(parse_head(b"nonsense\r\n\r\n").is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! A store's end of the connection: requests in bytes, over a socket, and what comes back.
 
 mod answer;
+mod buffers;
 mod chunks;
 mod connection;
 mod request;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use central_inventory::runtime::executor::{self, HEARTBEAT};
 use central_inventory::runtime::sockets;
+use rustix::net::sockopt::set_socket_linger;
 
 thread_local! {
     static TIMERS: RefCell<Timers> = RefCell::default();
@@ -119,6 +120,15 @@ impl Socket {
         self.inner.as_raw_fd()
     }
 
+    /// Ends the connection by a reset when it is closed, so that it does not keep its port for a minute.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn reset_when_closed(&self) -> io::Result<()> {
+        set_socket_linger(&self.inner, Some(Duration::ZERO))?;
+        Ok(())
+    }
+
     /// Sends all of `bytes`.
     ///
     /// # Errors
@@ -129,6 +139,11 @@ impl Socket {
             bytes = &bytes[sent..];
         }
         Ok(())
+    }
+
+    /// Waits until there is something to read, or the end.
+    pub async fn readable(&self) {
+        poll_fn(|context| self.inner.poll_readable(context)).await;
     }
 
     /// Reads what is there into `buffer`, and waits until something is. 0 is the end.
