@@ -1,16 +1,6 @@
-"""What was aimed at, and whether it was reached: of each aim, the median over the rounds counts."""
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from figures import Samples, Spread, p50_us, ratios, spread
-
-
-@dataclass(frozen=True)
-class Aim:
-    title: str
-    target: float
-    values: Callable[[Samples], list]
-    at_most: bool = False
+"""What was aimed at."""
+from figures import p50_us, ratios
+from harness.aims import Aim, verdict
 
 
 def rate_ratio(of, to):
@@ -39,31 +29,5 @@ AIMS = [
 ]
 
 
-@dataclass(frozen=True)
-class Verdict:
-    aim: Aim
-    spread: Spread | None
-    rounds_met: int = 0
-
-    @property
-    def is_met(self):
-        return self.spread is not None and reaches(self.aim, self.spread.middle)
-
-    @property
-    def text(self):
-        if self.spread is None:
-            return "not measured"
-        return "met" if self.is_met else f"not met: {abs(self.spread.middle / self.aim.target - 1):.0%} {'above' if self.aim.at_most else 'below'}"
-
-
-def reaches(aim, value):
-    return value <= aim.target if aim.at_most else value >= aim.target
-
-
 def verdicts(samples):
     return [verdict(aim, samples) for aim in AIMS]
-
-
-def verdict(aim, samples):
-    values = aim.values(samples)
-    return Verdict(aim, spread(values), sum(reaches(aim, value) for value in values))

@@ -2,24 +2,26 @@
 import argparse
 import json
 import os
-import resource
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-import machine
 from aims import verdicts
 from figures import Samples
+from harness import machine
+from harness.aims import say_verdict
+from harness.command import allow_files, ended_by_signals, failed, positive
+from harness.server import Place
 from jobs import measurements
+from machine import BYTES_PER_SECOND, PACKAGES, facts as machine_facts
 from output.plot import figures_plot
 from output.table import figures_page
 from rounds import WARM_SECONDS, Rounds
-from servers.server import Place
 
+NAME = "perf/compare"
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Beyond warm-up and measurement, what one turn may take: connecting, counting, a checkpoint.
 TURN_SPARE_SECONDS = 60
@@ -29,26 +31,24 @@ START_SECONDS_MAX = 300
 
 def main():
     options = parse(sys.argv[1:])
-    if missing := machine.missing_packages():
+    if missing := machine.missing_packages(PACKAGES):
         if not options.install:
-            return failed(f"missing; `--install` does it: apt-get install {' '.join(missing)}")
+            return failed(NAME, f"missing; `--install` does it: apt-get install {' '.join(missing)}")
         machine.install(missing)
     try:
         planned = measurements(options.only, options.connections)
         binaries = build()
-        for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
-            signal.signal(stop, ended)
-        signal.alarm(seconds_max(options, planned))
+        ended_by_signals(NAME, seconds_max(options, planned))
         allow_files()
         os.sched_setaffinity(0, {options.client_cpu})
         records = measure(options, planned, binaries)
     except (RuntimeError, AssertionError, ValueError, OSError, subprocess.SubprocessError) as problem:
-        return failed(problem)
+        return failed(NAME, problem)
     return write(options.output, records)
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="perf/compare/run", description="This server and its peers side by side, at the same job.")
+    parser = argparse.ArgumentParser(prog=NAME + "/run", description="This server and its peers side by side, at the same job.")
     parser.add_argument("--rounds", type=positive, default=7)
     parser.add_argument("--seconds", type=positive, default=8, help=f"of each measurement, after {WARM_SECONDS} to warm up")
     parser.add_argument("--connections", type=positive, default=256, help="of the jobs updates and reads")
@@ -63,24 +63,12 @@ def parse(arguments):
     return options
 
 
-def positive(text):
-    if int(text) < 1:
-        raise ValueError(text)
-    return int(text)
-
-
 def build():
     """The server and the yardsticks, as they are shipped. Returns the directory that they are in."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
     subprocess.run(["cargo", "build", "--release", "--quiet", "--bin", "central-inventory", "--example", "constant_server",
                     "--example", "socket_server"], cwd=REPOSITORY, check=True)
     return (REPOSITORY / target / "release").resolve()
-
-
-def allow_files():
-    """Servers and drivers, which inherit it, need one for each connection."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def seconds_max(options, planned):
@@ -94,7 +82,7 @@ def measure(options, planned, binaries):
     records = []
     with tempfile.TemporaryDirectory(prefix="compare-") as directory, open(options.output / "samples.jsonl", "w") as samples:
         os.chmod(directory, machine.DIRECTORY_MODE)
-        machine.check_directory(directory, WARM_SECONDS + options.seconds)
+        machine.check_directory(directory, (WARM_SECONDS + options.seconds) * BYTES_PER_SECOND)
 
         def keep(record):
             records.append(record)
@@ -110,8 +98,7 @@ def measure(options, planned, binaries):
 def facts(options, directory):
     return {"date": time.strftime("%Y-%m-%d"), "rounds": options.rounds, "seconds": options.seconds,
             "connections": options.connections, "serverCpu": options.server_cpu, "clientCpu": options.client_cpu,
-            "governor": machine.governor(), "command": shlex.join(["perf/compare/run", *sys.argv[1:]]),
-            **machine.facts(REPOSITORY, directory)}
+            "command": shlex.join([NAME + "/run", *sys.argv[1:]]), **machine_facts(REPOSITORY, directory)}
 
 
 def write(directory, records):
@@ -122,18 +109,7 @@ def write(directory, records):
     (directory / "figures.md").write_text(figures_page(records[0], servers, samples))
     (directory / "figures.svg").write_text(figures_plot(records[0], servers, samples))
     for verdict in verdicts(samples):
-        measured = f"{verdict.spread.low:.2f} {verdict.spread.middle:.2f} {verdict.spread.high:.2f}" if verdict.spread else "-"
-        print(f"{verdict.aim.title}: {'at most' if verdict.aim.at_most else 'at least'} {verdict.aim.target:g}, measured {measured}: {verdict.text}")
+        say_verdict(verdict)
     print(f"written: {directory}/samples.jsonl, figures.md, figures.svg")
     left_out = [sample for sample in samples.all if sample["problem"]]
-    return failed(f"{len(left_out)} samples left out, see figures.md") if left_out else 0
-
-
-def failed(problem):
-    print(f"perf/compare: {problem}", file=sys.stderr)
-    return 1
-
-
-def ended(number, _):
-    """By a signal, or by the time that it may take: everything that was started is stopped on the way out."""
-    raise SystemExit(f"perf/compare: ended by {signal.Signals(number).name}")
+    return failed(NAME, f"{len(left_out)} samples left out, see figures.md") if left_out else 0

@@ -1,22 +1,5 @@
-"""From samples to figures: minimum, median, maximum, and ratios of samples of the same round. No input, no output."""
-from dataclasses import dataclass
-from statistics import median
-
+"""From samples to figures, and ratios of samples of the same round. No input, no output."""
 from jobs import JOBS
-
-
-@dataclass(frozen=True)
-class Spread:
-    low: float
-    middle: float
-    high: float
-    count: int
-
-
-def spread(values):
-    """None of nothing."""
-    values = [value for value in values if value is not None]
-    return Spread(min(values), median(values), max(values), len(values)) if values else None
 
 
 class Samples:

@@ -1,7 +1,7 @@
 """What is measured: each job, and which servers do it."""
 from dataclasses import dataclass
 
-from servers.server import PRODUCTS
+from harness.server import PRODUCTS
 
 ITEMS_PER_BATCH = 100
 

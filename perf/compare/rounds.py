@@ -1,15 +1,13 @@
 """The rounds: in each, every measurement once, in an order of its own, with one server awake at a time."""
-import random
-import sys
-import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import machine
 from checks import check_job, miscount, settled_events
 from drivers import DRIVERS
+from harness.machine import DIRECTORY_MODE
+from harness.turns import order, say
 from servers import SERVERS
 
 WARM_SECONDS = 2
@@ -33,7 +31,7 @@ class Rounds:
         """With servers and data of its own, so that no round meets what an earlier one has left behind."""
         with ExitStack() as stack:
             directory = Path(stack.enter_context(TemporaryDirectory(prefix="round-", dir=self.place.directory)))
-            directory.chmod(machine.DIRECTORY_MODE)
+            directory.chmod(DIRECTORY_MODE)
             yield from self.started(replace(self.place, directory=directory), stack)
             for measurement in order(self.measurements, number):
                 yield {"record": "sample", **self.sample(measurement)}
@@ -67,20 +65,3 @@ class Rounds:
         say(f"{measurement}: {load.rate:,.0f}/s, p50 {load.p50_us:,.0f} us{', ' + problem if problem else ''}")
         return {"job": measurement.job.name, "server": measurement.server, "connections": measurement.connections,
                 **load.as_json(), "problem": problem}
-
-
-def order(measurements, number):
-    """Shuffled, the same way whenever it is run, so that no measurement always follows the same other one. What is compared
-    with each other stays together, so that the machine's moods meet both."""
-    groups = {}
-    for measurement in measurements:
-        groups.setdefault(measurement.job.group, []).append(measurement)
-    chance, groups = random.Random(number), list(groups.values())
-    chance.shuffle(groups)
-    for group in groups:
-        chance.shuffle(group)
-    return [measurement for group in groups for measurement in group]
-
-
-def say(text):
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)

@@ -5,7 +5,7 @@ import subprocess
 import time
 from dataclasses import asdict, dataclass
 
-from process import busy_seconds, cpu_seconds, pinned, send
+from harness.process import busy_seconds, cpu_seconds, pinned, send
 
 CONNECTING_SECONDS_MAX = 20
 SPARE_SECONDS = 40

@@ -1,6 +1,9 @@
 """The figures as Markdown."""
 from aims import verdicts
-from figures import driver_cpu_us, driver_share, p50_us, rate, ratios, server_cpu_us, spread
+from figures import driver_cpu_us, driver_share, p50_us, rate, ratios, server_cpu_us
+from harness.aims import aims_table
+from harness.markdown import column, count_text, ratio_text, share_text, small_text, spread_text, table
+from harness.spread import spread
 from jobs import JOBS
 from rounds import DRIVER_SHARE_MAX
 
@@ -10,7 +13,7 @@ OTHER_SHARE_MAX = 0.2
 
 def figures_page(facts, servers, samples):
     titles = {server["server"]: server["title"] for server in servers}
-    parts = [heading(facts), aims_table(samples)]
+    parts = [heading(facts), aims_table(verdicts(samples))]
     for name in dict.fromkeys(job for job, _ in samples.places()):
         parts.append(job_table(JOBS[name], samples, titles))
     return "\n\n".join([*parts, warnings(samples, titles), checks(servers), machine(facts, servers)]) + "\n"
@@ -20,16 +23,6 @@ def heading(facts):
     return (f"# Side by side, {facts['date']}\n\nRounds: {facts['rounds']}, of {facts['seconds']} s for each measurement; servers on CPU {facts['serverCpu']}, drivers "
             f"on CPU {facts['clientCpu']}, one at a time, in another order each round. Of everything: minimum, **median**, maximum. A ratio is one "
             "of samples of the same round.\n\n```console\n$ " + facts["command"] + "\n```")
-
-
-def aims_table(samples):
-    rows = [["aim", "target", "measured", "", "rounds that met it"]]
-    for verdict in verdicts(samples):
-        aim = verdict.aim
-        rows.append([aim.title, f"{'at most' if aim.at_most else 'at least'} {aim.target:g}",
-                     spread_text(verdict.spread, ratio_text), f"**{verdict.text}**",
-                     f"{verdict.rounds_met} of {verdict.spread.count}" if verdict.spread else ""])
-    return "## Aims\n\n" + table(rows)
 
 
 def job_table(job, samples, titles):
@@ -83,32 +76,3 @@ def machine(facts, servers):
     lines = [f"- {name}: {facts[name]}" for name in ["commit", "cpu", "cpus", "governor", "kernel", "fileSystem", "rustc", "wrk", "python"]]
     lines += [f"- {server['title']}: {server['version']}" for server in servers if server["version"]]
     return "## Machine and versions\n\n" + "\n".join(lines)
-
-
-def table(rows):
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
-
-
-def column(samples, figure, text):
-    return spread_text(spread(map(figure, samples)), text)
-
-
-def spread_text(of, text):
-    return f"{text(of.low)} **{text(of.middle)}** {text(of.high)}" if of else ""
-
-
-def count_text(value):
-    return f"{value:,.0f}"
-
-
-def small_text(value):
-    return f"{value:.1f}"
-
-
-def ratio_text(value):
-    return f"{value:.2f}"
-
-
-def share_text(value):
-    return f"{value:.0%}"

@@ -1,7 +1,7 @@
 """The yardsticks: HTTP servers on the same executor that do no work (examples/constant_server.rs, socket_server.rs)."""
 import http.client
 
-from .server import Server
+from harness.server import Server
 
 
 # Of all yardsticks the same, head included.

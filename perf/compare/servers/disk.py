@@ -1,5 +1,5 @@
 """The disk by itself: what one write and sync of the bytes of one update take. No process runs between its turns."""
-from .server import Server
+from harness.server import Server
 
 
 class Disk(Server):

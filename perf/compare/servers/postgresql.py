@@ -3,9 +3,9 @@ import shutil
 import signal
 from pathlib import Path
 
-from process import run
+from harness.process import run
+from harness.server import PRODUCTS, QUANTITY, Outcome, Store, is_root
 
-from .server import PRODUCTS, QUANTITY, Outcome, Store, is_root
 from .strace import syncs_during
 
 SCHEMA = Path(__file__).with_name("postgresql.sql")

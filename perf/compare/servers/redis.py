@@ -1,9 +1,9 @@
 """Redis with an append-only file that is synced before the answer, and the job as a script (redis_update.lua)."""
 from pathlib import Path
 
-from process import run
+from harness.process import run
+from harness.server import PRODUCTS, QUANTITY, Outcome, Store
 
-from .server import PRODUCTS, QUANTITY, Outcome, Store
 from .strace import syncs_during
 
 SCRIPT = Path(__file__).with_name("redis_update.lua")

@@ -3,7 +3,7 @@ import re
 import signal
 import subprocess
 
-from process import wait_until
+from harness.process import wait_until
 
 CALLS = "fsync,fdatasync,sync_file_range,msync"
 SYNC = re.compile(r"\b(?:fsync|fdatasync)\(")

@@ -1,7 +1,8 @@
 import unittest
 
 from aims import AIMS, Aim, verdict
-from figures import Spread, driver_share, ratios, server_cpu_us, spread
+from figures import driver_share, ratios, server_cpu_us
+from harness.spread import Spread, spread
 from tests.samples import sample, samples
 
 

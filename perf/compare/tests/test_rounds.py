@@ -2,9 +2,9 @@ import os
 import subprocess
 import unittest
 
+from harness.process import cpu_seconds, descendants, parse_busy, parse_stat
+from harness.turns import order
 from jobs import measurements
-from process import cpu_seconds, descendants, parse_busy, parse_stat
-from rounds import order
 
 
 class Order(unittest.TestCase):

@@ -5,7 +5,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from process import Process, wait_until
+from .process import Process, wait_until
 
 PRODUCTS = 1000
 QUANTITY = 1_000_000

@@ -4,8 +4,7 @@ import json
 import re
 import urllib.request
 
-from process import run
-
+from .process import run
 from .server import PRODUCTS, QUANTITY, Outcome, Store, free_port
 
 BEYOND_ANY_OFFSET = 1 << 52
@@ -22,10 +21,18 @@ class This(Store):
 
     def launch(self):
         self.metrics_port = free_port()
-        self.spawn([str(self.place.binaries / "central-inventory")], {
+        self.spawn([str(self.binary())], {
             "PORT": str(self.port), "METRICS_PORT": str(self.metrics_port), "BIND_ADDRESS": "127.0.0.1",
             "RATE_LIMIT_ENABLED": "false", "JOURNAL_SYNC": "always", "LOG_LEVEL": "info",
-            "DATA_PATH": str(self.directory / "inventory.json"), "EVENTS_FILE_PATH": str(self.directory / "events.json")})
+            "DATA_PATH": str(self.directory / "inventory.json"), "EVENTS_FILE_PATH": str(self.directory / "events.json"),
+            **self.environment()})
+
+    def binary(self):
+        return self.place.binaries / "central-inventory"
+
+    def environment(self):
+        """What a measurement sets besides."""
+        return {}
 
     def answers(self):
         try:
@@ -74,4 +81,4 @@ class This(Store):
             connection.close()
 
     def version(self):
-        return run([str(self.place.binaries / "central-inventory"), "--version"]).strip()
+        return run([str(self.binary()), "--version"]).strip()
