@@ -49,6 +49,9 @@ const TURN: usize = 256;
 /// Answers of the feed taken before the executor sees its I/O: an event goes to thousands of stores, and an update that
 /// comes meanwhile, or its sync, waits for no more than that.
 const FEED_TURN: usize = 16;
+/// The same while a request to a shard is under way: its way leads through two operations of the disk, each of which waits
+/// for a turn.
+const FEED_TURN_BESIDE_REQUESTS: usize = 4;
 /// How long accepting pauses after an error, such as too many open files.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(50);
 /// How many connections over a bound are told so at a time; any more are closed without a word.
@@ -304,14 +307,18 @@ impl Acceptor {
     }
 
     fn take_feed_replies(&self, lane: &Receiver<FeedReply>) -> usize {
-        for taken in 0..FEED_TURN {
+        let turn = match self.in_flight.iter().all(|in_flight| in_flight.get() == 0) {
+            true => FEED_TURN,
+            false => FEED_TURN_BESIDE_REQUESTS,
+        };
+        for taken in 0..turn {
             let Some(reply) = lane.pop() else {
                 return taken;
             };
             self.feed_in_flight.set(self.feed_in_flight.get() - 1);
             self.feed_answers.complete(reply.to.exchange, reply.answer);
         }
-        FEED_TURN
+        turn
     }
 
     fn beat(&self) {

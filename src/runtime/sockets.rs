@@ -33,7 +33,7 @@ use super::executor;
 /// What one look tells at most; the rest is told by the next.
 const EVENTS_MAX: usize = 256;
 /// How many patient sockets are woken between two looks: what others bring meanwhile waits for no more than that.
-const PATIENT_PER_LOOK: usize = 16;
+const PATIENT_PER_LOOK: usize = 8;
 
 thread_local! {
     static SOCKETS: Sockets = Sockets::new().expect("a thread may have an epoll descriptor");
