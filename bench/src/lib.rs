@@ -8,7 +8,7 @@
 //!              ├──▶ verify: books against listing against feed
 //!              └──▶ report ─▶ table, JSON, page, picture;  compare
 //!
-//!  store: a store that keeps a replica, over client
+//!  store: a store that keeps a replica, over client      soak: loads that go on for long, over client and store
 //!  fan_out: one event to tens of thousands of stores, of this server or of nchan, over client; a program of its own
 //! ```
 
@@ -24,6 +24,7 @@ pub mod report;
 pub mod run;
 pub mod scrape;
 pub mod server;
+pub mod soak;
 pub mod store;
 pub mod verify;
 pub mod workload;

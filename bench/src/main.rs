@@ -9,6 +9,7 @@ use inventory_bench::compare;
 use inventory_bench::options::{Command, Options, RunOptions};
 use inventory_bench::report::{Verification, hdr_log, html, json, plots, table};
 use inventory_bench::run::{self, Done};
+use inventory_bench::soak;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -20,6 +21,9 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let done = match &options.command {
         Some(Command::Compare { before, after }) => compare(before, after),
+        Some(Command::Soak { part }) => {
+            soak::run(part).and_then(|came| say(&format!("{came}\n")).map(|()| true))
+        }
         None => run::run(&options.run)
             .and_then(|done| write(&options.run, &done).map(|()| is_sound(&done))),
     };

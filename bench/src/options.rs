@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::engine::Arrivals;
+use crate::soak;
 use crate::workload::{self, PRESETS, Popularity, Preset};
 
 /// Measures a central-inventory server, checks its answers, and draws what it saw.
@@ -35,6 +36,12 @@ pub enum Command {
         before: PathBuf,
         /// The report of after.
         after: PathBuf,
+    },
+    /// Load for a long time: what perf/soak/run uses.
+    Soak {
+        /// Which part.
+        #[command(subcommand)]
+        part: soak::Part,
     },
 }
 
@@ -195,7 +202,7 @@ fn parse_preset(name: &str) -> Result<Preset, String> {
     workload::named(name).ok_or_else(|| format!("none of {}", names.join(", ")))
 }
 
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     let text = text
         .strip_prefix("http://")
         .unwrap_or(text)
@@ -205,7 +212,7 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "not an address and port like 127.0.0.1:8081".to_owned())
 }
 
-fn parse_rate(text: &str) -> Result<f64, String> {
+pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok();
     let rate = rate.filter(|rate: &f64| (0.1..=10_000_000.0).contains(rate));
     rate.ok_or_else(|| "not a number from 0.1 to 10000000".to_owned())
@@ -228,7 +235,7 @@ fn in_range<const LOW: usize, const HIGH: usize>(text: &str) -> Result<usize, St
     number.ok_or_else(|| format!("not a number from {LOW} to {HIGH}"))
 }
 
-fn parse_cpus(text: &str) -> Result<Cpus, String> {
+pub(crate) fn parse_cpus(text: &str) -> Result<Cpus, String> {
     let mut cpus = Vec::new();
     for item in text.split(',') {
         let (first, last) = item.split_once('-').unwrap_or((item, item));

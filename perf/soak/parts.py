@@ -1,0 +1,145 @@
+"""The parts: each starts servers, has load made, and returns a record of what was seen. Judged elsewhere."""
+import json
+import shutil
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from server import Server, write_catalogue
+
+PREFIX = "soak"
+# Products where their number does not matter.
+PRODUCTS_FEW = 10_000
+# Of the load generator's own, while a fleet follows: each follower is told of their creation.
+FLEET_OWN_PRODUCTS = 100
+
+
+@dataclass(frozen=True)
+class Setup:
+    binaries: Path
+    directory: Path
+    server_cpus: str
+    client_cpu: str
+    products: int
+    events: int
+    event_rate: float
+    followers: int
+    fleet_rate: float
+    fleet_seconds: float
+    steady_rate: float
+    steady_seconds: float
+    bootstrap_rate: float
+    bootstrap_seconds: float
+    # How long an update is remembered: so short that the memory of them is full before anything is judged.
+    ttl_seconds: int
+
+
+def memory(setup):
+    """A million events while few of them are kept: resident memory must stay where it is."""
+    directory = fresh(setup, "memory")
+    write_catalogue(directory / "inventory.json", PREFIX, PRODUCTS_FEW)
+    environment = {"MAX_EVENTS_IN_QUEUE": "10000", "IDEMPOTENCY_CACHE_TTL": f"{setup.ttl_seconds}s", "IDEMPOTENCY_CACHE_CLEANUP_INTERVAL": "1s"}
+    with Server(setup.binaries / "central-inventory", directory, setup.server_cpus, environment) as server:
+        server.wait_for_spare()
+        # Three times as long as an update is remembered, and more than there is room for.
+        warm = max(int(3 * setup.ttl_seconds * setup.event_rate), 20_000)
+        load = ["events", "--products", PRODUCTS_FEW, "--rate", setup.event_rate]
+        warmed = soak(setup, server, *load, "--events", warm)
+        judged = soak(setup, server, *load, "--events", setup.events)
+        return {"warmUp": warmed, "load": judged, **seen(server)}
+
+
+def products(setup):
+    """What a product costs; then a store begins with all of them while they change, and must end exact."""
+    none = fresh(setup, "none")
+    write_catalogue(none / "inventory.json", PREFIX, 0)
+    with Server(setup.binaries / "central-inventory", none, setup.server_cpus) as server:
+        without = server.at_rest()
+    directory = fresh(setup, "products")
+    strings = write_catalogue(directory / "inventory.json", PREFIX, setup.products)
+    record = {"products": setup.products, "stringBytes": strings, "residentWithout": without}
+    with Server(setup.binaries / "central-inventory", directory, setup.server_cpus) as server:
+        record["fromCatalogue"] = {"readySeconds": server.ready_seconds, "resident": server.at_rest(), "peak": server.resident_peak()}
+    # The first start has written a snapshot and a journal of its own.
+    with Server(setup.binaries / "central-inventory", directory, setup.server_cpus) as server:
+        record["fromSnapshot"] = {"readySeconds": server.ready_seconds, "resident": server.at_rest(), "peak": server.resident_peak()}
+        server.wait_for_spare()
+        record["bootstrap"] = soak(setup, server, "bootstrap", "--products", setup.products, "--rate", setup.bootstrap_rate,
+                                   "--seconds", setup.bootstrap_seconds)
+        return {**record, **seen(server)}
+
+
+def fleet(setup):
+    """A million products, many stores that follow, and updates of all products for minutes."""
+    directory = fresh(setup, "fleet")
+    write_catalogue(directory / "inventory.json", PREFIX, setup.products)
+    environment = {"IDEMPOTENCY_CACHE_TTL": f"{setup.ttl_seconds}s", "IDEMPOTENCY_CACHE_CLEANUP_INTERVAL": "1s",
+                   "MAX_CONNECTIONS_PER_IP": "65536", "LOG_LEVEL": "error"}
+    with Server(setup.binaries / "central-inventory", directory, setup.server_cpus, environment) as server:
+        server.wait_for_spare()
+        report, came = directory / "report.json", {}
+        follow = [setup.binaries / "inventory-bench", "--url", server.address, "--preset", "fleet", "--followers", setup.followers, "--rate", 1,
+                  "--connections", 1, "--products", FLEET_OWN_PRODUCTS, "--duration", f"{setup.fleet_seconds:.0f}s", "--warm-up", f"{setup.ttl_seconds}s",
+                  "--json", report, "--no-verify"]
+        followers = threading.Thread(target=lambda: came.update(run(setup, follow, setup.fleet_seconds + 300)))
+        followers.start()
+        load = soak(setup, server, "steady", "--updates-only", "--products", setup.products, "--rate", setup.fleet_rate, "--connections", 32,
+                    "--seconds", setup.fleet_seconds + setup.ttl_seconds)
+        followers.join()
+        if came["status"] != 0:
+            raise RuntimeError(f"inventory-bench: {came['said'][-500:]}")
+        phase = json.loads(report.read_text())["phases"][0]
+        return {"followers": setup.followers, "load": load, "warmSeconds": setup.ttl_seconds + 5,
+                "deliveryUs": {name: phase["kinds"].get("delivery", {}).get("latency", {}).get(name) for name in ["p50_us", "p99_us", "max_us"]},
+                "delivered": phase["outcomes"].get("delivered", 0), "seconds": phase["seconds"], **seen(server)}
+
+
+def stalls(setup):
+    """A low rate for minutes: no request waits long but for what the machine stood still. With the journal, and without."""
+    record = {}
+    for name, persistence in [("journal", "true"), ("memory", "false")]:
+        directory = fresh(setup, f"stalls-{name}")
+        environment = {"ENABLE_JSON_PERSISTENCE": persistence, "LOG_LEVEL": "error"}
+        with Server(setup.binaries / "central-inventory", directory, setup.server_cpus, environment) as server:
+            server.create(PREFIX, 1000)
+            server.wait_for_spare()
+            load = ["steady", "--products", 1000, "--rate", setup.steady_rate]
+            soak(setup, server, *load, "--seconds", min(3, setup.steady_seconds))
+            disk = ["--watch-disk", directory] if persistence == "true" else []
+            cpus = sorted({*setup.server_cpus.split(","), *setup.client_cpu.split(",")})
+            before = server.metrics()
+            record[name] = soak(setup, server, *load, "--seconds", setup.steady_seconds, "--watch-cpus", ",".join(cpus), *disk)
+            after = server.metrics()
+            record[name]["serverWaitedForCpuSeconds"] = after.get("inventory_executor_wait_seconds_total", 0) - before.get("inventory_executor_wait_seconds_total", 0)
+    return record
+
+
+def fresh(setup, name):
+    directory = setup.directory / name
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    return directory
+
+
+def soak(setup, server, part, *options):
+    command = [setup.binaries / "inventory-bench", "soak", part, "--url", server.address, "--prefix", PREFIX, *options]
+    came = run(setup, command, 3600)
+    if came["status"] != 0:
+        raise RuntimeError(f"inventory-bench soak {part}: {came['said'][-500:]}; the server: {server.last_line()}")
+    return json.loads(came["out"])
+
+
+def run(setup, command, seconds_max):
+    begun = time.monotonic()
+    done = subprocess.run(["taskset", "-c", setup.client_cpu, "setpriv", "--pdeathsig", "KILL", *map(str, command)], capture_output=True,
+                          text=True, timeout=seconds_max)
+    return {"status": done.returncode, "out": done.stdout, "said": (done.stderr or done.stdout).strip(), "seconds": time.monotonic() - begun}
+
+
+def seen(server):
+    return {"resident": server.series.resident, "metrics": server.series.metrics}
+
+
+PARTS = {"memory": memory, "products": products, "fleet": fleet, "stalls": stalls}

@@ -1,0 +1,105 @@
+"""What a record says of an aim. Pure."""
+import statistics
+from dataclasses import dataclass
+
+MIB = 1 << 20
+# Over a million events, 8 bytes for each: if anything were kept of each event, were it a pointer, it would be more. What moves
+# without being kept is less: tables that double were filled in the warm-up, and groups, pages and what the allocator holds back
+# come to some MiB.
+MEMORY_GROWTH_MAX = 8 * MIB
+# A product's own strings apart.
+PRODUCT_BYTES_MAX = 400
+# A snapshot is streamed in slices; as a whole a million products would be 150 MB.
+STREAMING_BYTES_MAX = 32 * MIB
+# The end beside the beginning.
+LATENCY_GROWTH_MAX = 1.5
+# Below this a longer latency is the machine's.
+LATENCY_FLOOR_MS = 5
+WINDOW = 0.2
+# Between two looks at the memory.
+LOOK_MS = 200
+
+
+@dataclass(frozen=True)
+class Verdict:
+    aim: str
+    target: str
+    measured: str
+    met: bool
+
+
+def between(series, from_ms, to_ms):
+    return [(at, value) for at, value in series if from_ms <= at <= to_ms]
+
+
+def ends(series):
+    """Medians of the first and the last fifth."""
+    if not series:
+        raise ValueError("nothing was seen in the time that is judged")
+    values = [value for _, value in series]
+    size = max(1, int(len(values) * WINDOW))
+    return statistics.median(values[:size]), statistics.median(values[-size:])
+
+
+def mib(count):
+    return f"{count / MIB:.1f} MiB"
+
+
+def memory(record):
+    load = record["load"]
+    series = between(record["resident"], load["beganMs"], load["endedMs"])
+    first, last = ends(series)
+    highest = max(value for _, value in series)
+    growth = last - first
+    return [Verdict(f"resident memory over {load['events']:,} events", f"grows by at most {mib(MEMORY_GROWTH_MAX)}",
+                    f"{mib(first)} to {mib(last)}, highest {mib(highest)}", growth <= MEMORY_GROWTH_MAX),
+            Verdict("no event is refused", "0", str(load["refused"]), load["refused"] == 0)]
+
+
+def product_bytes(record, start):
+    return (record[start]["resident"] - record["residentWithout"] - record["stringBytes"]) / record["products"]
+
+
+def products(record):
+    verdicts = []
+    for start, words in [("fromCatalogue", "read from a catalogue"), ("fromSnapshot", "after a restart")]:
+        each = product_bytes(record, start)
+        verdicts.append(Verdict(f"resident bytes of each of {record['products']:,} products, {words}, its strings apart", f"at most {PRODUCT_BYTES_MAX}",
+                                f"{each:.0f}", each <= PRODUCT_BYTES_MAX))
+    bootstrap = record["bootstrap"]
+    before = between(record["resident"], bootstrap["beganMs"], bootstrap["streamingFromMs"])
+    streaming = between(record["resident"], bootstrap["streamingFromMs"] - LOOK_MS, bootstrap["streamingToMs"] + LOOK_MS)
+    more = max(value for _, value in streaming) - statistics.median(value for _, value in before)
+    verdicts.append(Verdict("resident memory while the snapshot is streamed", f"at most {mib(STREAMING_BYTES_MAX)} more", f"{mib(more)} more", more <= STREAMING_BYTES_MAX))
+    verdicts.append(Verdict("the store is equal to the listing", f"{record['products']:,} products", f"{bootstrap['products']:,}",
+                            bootstrap["replicaEqualsListing"] and bootstrap["products"] == record["products"]))
+    return verdicts
+
+
+def fleet(record):
+    load = record["load"]
+    warm = record["warmSeconds"]
+    series = between(record["resident"], load["beganMs"] + warm * 1000, load["endedMs"])
+    first, last = ends(series)
+    verdicts = [Verdict(f"resident memory with {record['followers']:,} stores", f"grows by at most {mib(MEMORY_GROWTH_MAX)}", f"{mib(first)} to {mib(last)}",
+                        last - first <= MEMORY_GROWTH_MAX)]
+    answered = [(second["second"], second["p50Ms"]) for second in load["series"] if second["second"] >= warm and second["answered"]]
+    slow_first, slow_last = ends(answered)
+    limit = max(slow_first * LATENCY_GROWTH_MAX, LATENCY_FLOOR_MS)
+    return verdicts + [Verdict("latency of an update", f"at most {LATENCY_GROWTH_MAX} times as long at the end, or {LATENCY_FLOOR_MS} ms", f"{slow_first:.1f} ms to {slow_last:.1f} ms",
+                               slow_last <= limit),
+                       Verdict("no update is refused", "0", str(load["refused"]), load["refused"] == 0)]
+
+
+def stalls(record):
+    verdicts = []
+    for name, words in [("journal", "with the journal"), ("memory", "in memory")]:
+        load = record[name]
+        longest = load["slowest"][0] if load["slowest"] else {"waitedMs": 0, "withoutMachineMs": 0}
+        verdicts.append(Verdict(f"requests of {load['requests']:,} that the server kept waiting longer than {load['limitMs']:.0f} ms, {words}", "0",
+                                f"{load['stalledByServer']} (the longest of all waited {longest['waitedMs']:.0f} ms, {longest['withoutMachineMs']:.0f} without what the machine stood still)",
+                                load["stalledByServer"] == 0))
+    return verdicts
+
+
+JUDGES = {"memory": memory, "products": products, "fleet": fleet, "stalls": stalls}
