@@ -33,7 +33,11 @@ def main():
     except (RuntimeError, OSError, ValueError, subprocess.SubprocessError) as problem:
         print(f"perf/soak: {problem}", file=sys.stderr)
         return 1
-    return report(options, facts, records)
+    try:
+        return report(options, facts, records)
+    except ValueError as problem:
+        print(f"perf/soak: {problem}", file=sys.stderr)
+        return 1
 
 
 def parse(arguments):
@@ -42,7 +46,7 @@ def parse(arguments):
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(PARTS), metavar="A,B", help=", ".join(PARTS))
     parser.add_argument("--products", type=int, default=1_000_000)
     parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--event-rate", type=float, default=20_000.0, help="events a second of the part memory")
+    parser.add_argument("--event-rate", type=float, default=16_000.0, help="events a second of the part memory")
     parser.add_argument("--followers", type=int, default=10_000, help="stores that follow in the part fleet")
     parser.add_argument("--fleet-rate", type=float, default=1_000.0, help="updates a second in the part fleet")
     parser.add_argument("--fleet-seconds", type=float, default=240.0)
@@ -97,10 +101,11 @@ def measure(options, binaries, directory):
 
 
 def report(options, facts, records):
-    verdicts = {part: JUDGES[part](record) for part, record in records.items()}
     if options.output:
         options.output.mkdir(parents=True, exist_ok=True)
         (options.output / "records.json").write_text(json.dumps({"facts": facts, "records": records}) + "\n")
+    verdicts = {part: JUDGES[part](record) for part, record in records.items()}
+    if options.output:
         (options.output / "figures.md").write_text(page.page(facts, records, verdicts))
         (options.output / "figures.svg").write_text(page.picture(facts, records))
         print(f"written: {options.output}/records.json, figures.md, figures.svg")

@@ -21,10 +21,10 @@ def page(facts, records, verdicts):
 
 
 def products_text(record):
-    rows = [["start", "ready after", "resident at rest", "highest before", "bytes of each product, strings apart"]]
+    rows = [["start", "ready after", "highest", "resident, asked nothing yet", "resident", "bytes of each product, strings apart"]]
     for start in ["fromCatalogue", "fromSnapshot"]:
         found = record[start]
-        rows.append([start, f"{found['readySeconds']:.1f} s", f"{found['resident'] / MIB:.0f} MiB", f"{found['peak'] / MIB:.0f} MiB", f"{product_bytes(record, start):.0f}"])
+        rows.append([start, f"{found['readySeconds']:.1f} s", f"{found['peak'] / MIB:.0f} MiB", f"{found['residentUnasked'] / MIB:.0f} MiB", f"{found['resident'] / MIB:.0f} MiB", f"{product_bytes(record, start):.0f}"])
     bootstrap = record["bootstrap"]
     latencies = [["updates", "number", "p50 ms", "p99 ms", "max ms"]]
     for when, found in bootstrap["updatesMs"].items():
@@ -38,8 +38,9 @@ def products_text(record):
 def fleet_text(record):
     delivery = record["deliveryUs"]
     load = record["load"]["latencyMs"]
+    wanted = record["followers"] * record["load"]["requests"] * record["seconds"] / (record["load"]["endedMs"] - record["load"]["beganMs"]) * 1000
     return (f"## {record['followers']:,} stores\n\nUpdates: p50 {load['p50']} ms, p99 {load['p99']} ms, longest {load['max']} ms of {load['count']:,}. Deliveries: "
-            f"{record['delivered'] / record['seconds']:,.0f} a second, p50 {(delivery['p50_us'] or 0) / 1000:,.1f} ms, p99 {(delivery['p99_us'] or 0) / 1000:,.1f} ms.")
+            f"{record['delivered'] / record['seconds']:,.0f} a second, {record['delivered'] / wanted:.0%} of what was to be delivered in that time, p50 {(delivery['p50_us'] or 0) / 1000:,.1f} ms, p99 {(delivery['p99_us'] or 0) / 1000:,.1f} ms.")
 
 
 def stalls_text(record):

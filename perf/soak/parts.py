@@ -10,6 +10,9 @@ from pathlib import Path
 from server import Server, write_catalogue
 
 PREFIX = "soak"
+# What a start took for itself the allocator gives back to the system when it has something to do; on a server that nobody asks
+# anything it stays. So it is asked a little before the memory is looked at.
+STIR = ["steady", "--rate", 200, "--seconds", 3]
 # Products where their number does not matter.
 PRODUCTS_FEW = 10_000
 # Of the load generator's own, while a fleet follows: each follower is told of their creation.
@@ -56,19 +59,27 @@ def products(setup):
     none = fresh(setup, "none")
     write_catalogue(none / "inventory.json", PREFIX, 0)
     with Server(setup.binaries / "central-inventory", none, setup.server_cpus) as server:
-        without = server.at_rest()
+        server.create(PREFIX, 1)
+        without = stirred(setup, server, 1)["resident"]
     directory = fresh(setup, "products")
     strings = write_catalogue(directory / "inventory.json", PREFIX, setup.products)
     record = {"products": setup.products, "stringBytes": strings, "residentWithout": without}
     with Server(setup.binaries / "central-inventory", directory, setup.server_cpus) as server:
-        record["fromCatalogue"] = {"readySeconds": server.ready_seconds, "resident": server.at_rest(), "peak": server.resident_peak()}
+        record["fromCatalogue"] = stirred(setup, server, setup.products)
     # The first start has written a snapshot and a journal of its own.
     with Server(setup.binaries / "central-inventory", directory, setup.server_cpus) as server:
-        record["fromSnapshot"] = {"readySeconds": server.ready_seconds, "resident": server.at_rest(), "peak": server.resident_peak()}
-        server.wait_for_spare()
+        record["fromSnapshot"] = stirred(setup, server, setup.products)
         record["bootstrap"] = soak(setup, server, "bootstrap", "--products", setup.products, "--rate", setup.bootstrap_rate,
                                    "--seconds", setup.bootstrap_seconds)
         return {**record, **seen(server)}
+
+
+def stirred(setup, server, products):
+    """Resident memory right after the start, and when it was asked something."""
+    server.wait_for_spare()
+    first = server.at_rest()
+    soak(setup, server, *STIR, "--products", products)
+    return {"readySeconds": server.ready_seconds, "residentUnasked": first, "resident": server.at_rest(), "peak": server.resident_peak()}
 
 
 def fleet(setup):
@@ -79,19 +90,21 @@ def fleet(setup):
                    "MAX_CONNECTIONS_PER_IP": "65536", "LOG_LEVEL": "error"}
     with Server(setup.binaries / "central-inventory", directory, setup.server_cpus, environment) as server:
         server.wait_for_spare()
+        # As long as updates are remembered, and what the first pages for so many stores need.
+        warm = setup.ttl_seconds + min(5, setup.fleet_seconds / 2)
         report, came = directory / "report.json", {}
         follow = [setup.binaries / "inventory-bench", "--url", server.address, "--preset", "fleet", "--followers", setup.followers, "--rate", 1,
-                  "--connections", 1, "--products", FLEET_OWN_PRODUCTS, "--duration", f"{setup.fleet_seconds:.0f}s", "--warm-up", f"{setup.ttl_seconds}s",
+                  "--connections", 1, "--products", FLEET_OWN_PRODUCTS, "--duration", f"{setup.fleet_seconds:.0f}s", "--warm-up", f"{warm:.0f}s",
                   "--json", report, "--no-verify"]
         followers = threading.Thread(target=lambda: came.update(run(setup, follow, setup.fleet_seconds + 300)))
         followers.start()
         load = soak(setup, server, "steady", "--updates-only", "--products", setup.products, "--rate", setup.fleet_rate, "--connections", 32,
-                    "--seconds", setup.fleet_seconds + setup.ttl_seconds)
+                    "--seconds", setup.fleet_seconds + warm)
         followers.join()
         if came["status"] != 0:
             raise RuntimeError(f"inventory-bench: {came['said'][-500:]}")
         phase = json.loads(report.read_text())["phases"][0]
-        return {"followers": setup.followers, "load": load, "warmSeconds": setup.ttl_seconds + 5,
+        return {"followers": setup.followers, "load": load, "warmSeconds": warm,
                 "deliveryUs": {name: phase["kinds"].get("delivery", {}).get("latency", {}).get(name) for name in ["p50_us", "p99_us", "max_us"]},
                 "delivered": phase["outcomes"].get("delivered", 0), "seconds": phase["seconds"], **seen(server)}
 

@@ -16,7 +16,9 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 const NAP: Duration = Duration::from_millis(1);
 /// What is shorter explains nothing, and is not kept.
-const STALL_MIN: Duration = Duration::from_millis(2);
+const CPU_STALL_MIN: Duration = Duration::from_millis(2);
+/// The same for a sync, which takes some milliseconds on many a disk that does not stand still.
+const DISK_STALL_MIN: Duration = Duration::from_millis(20);
 /// Between two syncs of the disk: often enough to be under way whenever it stands still for long.
 const SYNC_EVERY: Duration = Duration::from_millis(10);
 /// What is written to the disk, again and again.
@@ -105,7 +107,7 @@ fn watch_cpu(cpu: usize, began: Instant, is_over: &AtomicBool) -> io::Result<Vec
     while !is_over.load(Ordering::Relaxed) {
         let due = began.elapsed() + NAP;
         thread::sleep(NAP);
-        keep(&mut stalls, due, began.elapsed());
+        keep(&mut stalls, CPU_STALL_MIN, due, began.elapsed());
     }
     Ok(stalls)
 }
@@ -123,14 +125,14 @@ fn watch_disk(directory: &Path, began: Instant, is_over: &AtomicBool) -> io::Res
         let block = [number as u8; BLOCK];
         file.write_all_at(&block, number % BLOCKS * BLOCK as u64)?;
         file.sync_data()?;
-        keep(&mut stalls, from, began.elapsed());
+        keep(&mut stalls, DISK_STALL_MIN, from, began.elapsed());
         thread::sleep(SYNC_EVERY);
     }
     Ok(stalls)
 }
 
-fn keep(stalls: &mut Vec<Stall>, from: Duration, to: Duration) {
-    if to.saturating_sub(from) >= STALL_MIN {
+fn keep(stalls: &mut Vec<Stall>, at_least: Duration, from: Duration, to: Duration) {
+    if to.saturating_sub(from) >= at_least {
         stalls.push(Stall { from, to });
     }
 }
