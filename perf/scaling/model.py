@@ -95,6 +95,12 @@ def best(costs, mix, cores):
     return max((estimate(costs, mix, plan) for plan in plans(cores)), key=lambda found: found.rate)
 
 
+def best_apart(costs, mix, cores):
+    """The best where each role has cores of its own; none on fewer than three."""
+    apart = [estimate(costs, mix, plan) for plan in plans(cores) if not plan.folded]
+    return max(apart, key=lambda found: found.rate, default=None)
+
+
 def default_plan(cores, shards=DEFAULT_SHARDS):
     """What the server does by itself (`central-inventory plan`)."""
     if cores <= 2:

@@ -1,6 +1,6 @@
 """The model's answers as Markdown, for docs/SCALING.md too, and as a picture. Pure."""
 from lines import Line, Panel, svg
-from model import KINDS, ROLES, best, default_plan, estimate, sequencer_limit
+from model import KINDS, ROLES, best, best_apart, default_plan, estimate, sequencer_limit
 
 CORES = [4, 8, 16, 32, 64]
 CORES_DRAWN = 96
@@ -18,11 +18,15 @@ def figures(facts, costs, mixes):
 
 
 def plan_rows(costs, mix):
-    rows = [["cores", "requests a second", "the plan that carries them", "held up by", "the server's own plan carries"]]
+    rows = [["cores", "requests a second", "the plan that carries them", "held up by", "with each role on cores of its own", "with the server's own plan"]]
     for cores in CORES:
-        found, own = best(costs, mix, cores), estimate(costs, mix, default_plan(cores))
-        rows.append([cores, f"{found.rate:,.0f}", found.plan, found.limit, f"{own.rate:,.0f} ({own.plan}; {own.limit})"])
+        found = best(costs, mix, cores)
+        rows.append([cores, f"{found.rate:,.0f}", found.plan, found.limit, estimate_text(best_apart(costs, mix, cores)), estimate_text(estimate(costs, mix, default_plan(cores)))])
     return rows
+
+
+def estimate_text(found):
+    return f"{found.rate:,.0f}: {found.plan}; held up by {found.limit}" if found else ""
 
 
 def limit_text(costs, mix):
@@ -55,5 +59,6 @@ def picture(facts, costs, mixes):
         own = [(count, estimate(costs, mix, default_plan(count)).rate) for count in cores]
         limit = sequencer_limit(costs, mix)
         marks = [(limit[1], "the sequencer's limit")] if limit else []
-        panels.append(Panel(f"Throughput against cores: {name}", "cores", "requests a second", [Line("the best plan", planned), Line("the server's own plan", own, dashed=True)], marks))
+        apart = [(count, best_apart(costs, mix, count).rate) for count in cores if count >= 3]
+        panels.append(Panel(f"Throughput against cores: {name}", "cores", "requests a second", [Line("the best plan", planned), Line("roles apart", apart), Line("the server's own plan", own, dashed=True)], marks))
     return svg(panels, f"A model, not a measurement. {facts['date']}, commit {facts['commit']}")

@@ -9,7 +9,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 import costs as measured
 import page
-from model import Costs, Plan, best, default_plan, estimate, plans, sequencer_limit, validated
+from model import Costs, Plan, best, best_apart, default_plan, estimate, plans, sequencer_limit, validated
 
 US = {"acceptor": {"update": 8.0, "read": 7.0}, "shard": {"update": 1.0, "read": 0.5}, "sequencer": {"update": 0.5}}
 UPDATES, READS = {"update": 1.0}, {"read": 1.0}
@@ -29,6 +29,10 @@ class Model(unittest.TestCase):
 
     def test_on_one_core_all_costs_add_up(self):
         self.assertAlmostEqual(1e6 / 9.5, best(self.costs, UPDATES, 1).rate)
+
+    def test_apart_each_role_has_cores_of_its_own(self):
+        self.assertIsNone(best_apart(self.costs, UPDATES, 2))
+        self.assertEqual(Plan(13, 2), best_apart(self.costs, UPDATES, 16).plan)
 
     def test_a_core_with_the_sequencer_carries_less(self):
         shared = estimate(self.costs, UPDATES, Plan(2, 2, folded=True, sequencer_shares=True))
