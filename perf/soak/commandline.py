@@ -111,8 +111,8 @@ def report(options, facts, records):
         print(f"written: {options.output}/records.json, figures.md, figures.svg")
     for part, found in verdicts.items():
         for verdict in found:
-            print(f"{'met   ' if verdict.met else 'MISSED'} {part}: {verdict.aim}: {verdict.target}; measured {verdict.measured}")
-    return 0 if all(verdict.met for found in verdicts.values() for verdict in found) else 1
+            print(f"{verdict.word:10} {part}: {verdict.aim}: {verdict.target}; measured {verdict.measured}")
+    return 1 if any(verdict.met is False for found in verdicts.values() for verdict in found) else 0
 
 
 def commit():

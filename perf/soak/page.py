@@ -9,7 +9,7 @@ TITLES = {"memory": "Resident memory while events come and go", "products": "Res
 def page(facts, records, verdicts):
     parts = [f"# Soak, {facts['date']}\n\n```console\n$ {facts['command']}\n```", "## Aims\n\n" + table(
         [["part", "aim", "target", "measured", ""]] +
-        [[part, v.aim, v.target, v.measured, "met" if v.met else "**missed**"] for part, found in verdicts.items() for v in found])]
+        [[part, v.aim, v.target, v.measured, v.word if v.met else f"**{v.word}**"] for part, found in verdicts.items() for v in found])]
     if "products" in records:
         parts.append(products_text(records["products"]))
     if "fleet" in records:
@@ -44,11 +44,11 @@ def fleet_text(record):
 
 
 def stalls_text(record):
-    rows = [["", "requests", "p50 ms", "p99 ms", "longest ms", "longer than the limit", "of these the server's", "the machine's own"]]
+    rows = [["", "requests", "p50 ms", "p99 ms", "longest ms", "longer than the limit", "of these the server's", "the server's syncs, mean ms", "its heartbeats late by, mean ms", "the machine's own"]]
     for name, load in record.items():
         machine = "; ".join(f"{one['what']}: {one['stalls']}, longest {one['longestMs']:.0f} ms" for one in load["machine"])
         found = load["latencyMs"]
-        rows.append([name, f"{load['requests']:,}", found["p50"], found["p99"], found["max"], load["longerThanLimit"], load["stalledByServer"], machine])
+        rows.append([name, f"{load['requests']:,}", found["p50"], found["p99"], found["max"], load["longerThanLimit"], load["stalledByServer"], f"{load['syncMeanMs']:.1f}", f"{load['heartbeatMeanMs']:.2f}", machine])
     return "## Stalls\n\n" + table(rows)
 
 

@@ -1,5 +1,6 @@
 """The parts: each starts servers, has load made, and returns a record of what was seen. Judged elsewhere."""
 import json
+import resource
 import shutil
 import subprocess
 import threading
@@ -7,12 +8,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from server import Server, write_catalogue
+from server import Server, busy_seconds, write_catalogue
 
 PREFIX = "soak"
 # What a start took for itself the allocator gives back to the system when it has something to do; on a server that nobody asks
 # anything it stays. So it is asked a little before the memory is looked at.
 STIR = ["steady", "--rate", 200, "--seconds", 3]
+# What says whether the server itself saw its disk or its executors wait.
+MEANS = {"sync": "inventory_journal_sync_duration_seconds", "heartbeat": "inventory_executor_heartbeat_delay_seconds"}
 # Products where their number does not matter.
 PRODUCTS_FEW = 10_000
 # Of the load generator's own, while a fleet follows: each follower is told of their creation.
@@ -122,11 +125,36 @@ def stalls(setup):
             soak(setup, server, *load, "--seconds", min(3, setup.steady_seconds))
             disk = ["--watch-disk", directory] if persistence == "true" else []
             cpus = sorted({*setup.server_cpus.split(","), *setup.client_cpu.split(",")})
-            before = server.metrics()
+            before, spent = server.metrics(), Spent(server, cpus)
             record[name] = soak(setup, server, *load, "--seconds", setup.steady_seconds, "--watch-cpus", ",".join(cpus), *disk)
+            record[name]["otherCpuShare"] = spent.other_share()
             after = server.metrics()
-            record[name]["serverWaitedForCpuSeconds"] = after.get("inventory_executor_wait_seconds_total", 0) - before.get("inventory_executor_wait_seconds_total", 0)
+            more = {metric: value - before.get(metric, 0) for metric, value in after.items()}
+            record[name]["serverWaitedForCpuSeconds"] = more.get("inventory_executor_wait_seconds_total", 0)
+            for what in ["sync", "heartbeat"]:
+                record[name][f"{what}MeanMs"] = mean_ms(more, MEANS[what])
     return record
+
+
+class Spent:
+    """What others do on these CPUs, from now on."""
+
+    def __init__(self, server, cpus):
+        self.server, self.cpus, self.begun, self.before = server, cpus, time.monotonic(), self.now(server, cpus)
+
+    @staticmethod
+    def now(server, cpus):
+        own = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return busy_seconds(Path("/proc/stat").read_text(), {f"cpu{cpu}" for cpu in cpus}) - server.cpu_seconds() - own.ru_utime - own.ru_stime
+
+    def other_share(self):
+        elapsed = time.monotonic() - self.begun
+        return max(0.0, self.now(self.server, self.cpus) - self.before) / (elapsed * len(self.cpus))
+
+
+def mean_ms(more, metric):
+    """Of a histogram of the server; 0 where nothing came."""
+    return 1000 * more.get(f"{metric}_sum", 0) / (more.get(f"{metric}_count", 0) or 1)
 
 
 def fresh(setup, name):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 START_SECONDS_MAX = 180
 STOP_SECONDS_MAX = 60
 SAMPLE_SECONDS = 0.05
@@ -66,6 +67,10 @@ class Server:
 
     def resident(self):
         return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * PAGE_BYTES
+
+    def cpu_seconds(self):
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
     def resident_peak(self):
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -128,6 +133,17 @@ class Server:
 
     def __exit__(self, *_):
         self.stop()
+
+
+def busy_seconds(text, names):
+    """CPU seconds, from `/proc/stat`, that these CPUs were not idle, whoever used them; what was stolen from a virtual machine too."""
+    ticks = 0
+    for line in text.splitlines():
+        name, *counts = line.split()
+        if name in names:
+            user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, counts[:8])
+            ticks += user + nice + system + interrupts + soft_interrupts + stolen
+    return ticks / TICKS_PER_SECOND
 
 
 def parse_metrics(page):

@@ -18,6 +18,9 @@ STREAMING_BYTES_MAX = 32 * MIB
 LATENCY_GROWTH_MAX = 1.5
 # Below this a longer latency is the machine's.
 LATENCY_FLOOR_MS = 5
+# Of both CPUs, what others may use while stalls are judged. Beyond, the machine was not idle: a sync runs in a worker of the kernel
+# that has to wait for the CPU longer than a thread which sleeps nearly always, and nothing here would see it.
+OTHER_CPU_MAX = 0.1
 WINDOW = 0.2
 # Between two looks at the memory.
 LOOK_MS = 200
@@ -28,7 +31,12 @@ class Verdict:
     aim: str
     target: str
     measured: str
-    met: bool
+    # None where the machine did not allow to judge it.
+    met: bool | None
+
+    @property
+    def word(self):
+        return {True: "met", False: "MISSED", None: "NOT JUDGED"}[self.met]
 
 
 def between(series, from_ms, to_ms):
@@ -100,9 +108,11 @@ def stalls(record):
     for name, words in [("journal", "with the journal"), ("memory", "in memory")]:
         load = record[name]
         longest = load["slowest"][0] if load["slowest"] else {"waitedMs": 0, "withoutMachineMs": 0}
+        others = load["otherCpuShare"]
+        busy = f"; others used {others:.0%} of the CPUs" + (", too much to judge: measure again" if others > OTHER_CPU_MAX else "")
         verdicts.append(Verdict(f"requests of {load['requests']:,} that the server kept waiting longer than {load['limitMs']:.0f} ms, {words}", "0",
-                                f"{load['stalledByServer']} (the longest of all waited {longest['waitedMs']:.0f} ms, {longest['withoutMachineMs']:.0f} without what the machine stood still)",
-                                load["stalledByServer"] == 0))
+                                f"{load['stalledByServer']} (the longest of all waited {longest['waitedMs']:.0f} ms, {longest['withoutMachineMs']:.0f} without what the machine stood still{busy})",
+                                None if others > OTHER_CPU_MAX else load["stalledByServer"] == 0))
     return verdicts
 
 

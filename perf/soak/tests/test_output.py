@@ -6,7 +6,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 import lines
-from server import parse_metrics, write_catalogue
+from server import TICKS_PER_SECOND, busy_seconds, parse_metrics, write_catalogue
 
 
 class Pictures(unittest.TestCase):
@@ -28,6 +28,11 @@ class Inputs(unittest.TestCase):
     def test_metrics_are_summed_over_their_labels(self):
         page = '# HELP a b\na{shard="0 1"} 2\na{shard="1"} 3\nb 1.5e3\n'
         self.assertEqual({"a": 5, "b": 1500}, parse_metrics(page))
+
+    def test_what_is_neither_idle_nor_waiting_is_busy(self):
+        text = "cpu 9 9 9 9 9 9 9 9 9 9\ncpu0 1 2 4 800 800 8 16 32 0 0\ncpu1 1 0 0 0 0 0 0 0 0 0\nintr 5"
+        self.assertEqual(63, TICKS_PER_SECOND * busy_seconds(text, {"cpu0"}))
+        self.assertEqual(64, TICKS_PER_SECOND * busy_seconds(text, {"cpu0", "cpu1"}))
 
     def test_a_catalogue_is_json_and_its_strings_are_counted(self):
         import json

@@ -77,12 +77,19 @@ class Fleet(unittest.TestCase):
 
 
 class Stalls(unittest.TestCase):
-    def load(self, stalled):
-        return {"requests": 100, "limitMs": 100, "stalledByServer": stalled, "slowest": [{"waitedMs": 120, "withoutMachineMs": 20}]}
+    def load(self, stalled, others=0.02):
+        return {"otherCpuShare": others, "requests": 100, "limitMs": 100, "stalledByServer": stalled, "slowest": [{"waitedMs": 120, "withoutMachineMs": 20}]}
 
     def test_what_the_machine_explains_is_met(self):
         found = verdicts.stalls({"journal": self.load(0), "memory": self.load(1)})
         self.assertEqual([True, False], [verdict.met for verdict in found])
+
+    def test_a_machine_that_is_not_idle_is_not_judged_and_that_is_said(self):
+        found = verdicts.stalls({"journal": self.load(3, 0.5), "memory": self.load(0)})
+        self.assertEqual([None, True], [verdict.met for verdict in found])
+        self.assertEqual("NOT JUDGED", found[0].word)
+        self.assertIn("others used 50% of the CPUs, too much to judge", found[0].measured)
+        self.assertNotIn("too much", found[1].measured)
 
 
 if __name__ == "__main__":
