@@ -141,7 +141,10 @@ impl<T> Drop for Exchange<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::{ExecutorPlan, Machine};
+    use crate::runtime::executor::{self, Executor};
     use futures_lite::future::{block_on, poll_once};
+    use std::cell::Cell;
 
     #[test]
     fn an_exchange_waits_for_all_that_it_expects() {
@@ -169,5 +172,42 @@ mod tests {
         assert!(block_on(poll_once(second.one())).is_none());
         exchanges.complete(second.key(), 2);
         assert_eq!(2, block_on(second.one()));
+    }
+
+    /// A task's wakers are counted, and glommio's counter ends at 32,767. A fleet is larger: so each connection has a task
+    /// of its own, and none keeps more than a few.
+    #[test]
+    fn tens_of_thousands_wait_on_one_executor_and_are_all_woken() {
+        const WAITING: usize = 40_000;
+        let plan = ExecutorPlan {
+            name: "fleet".to_owned(),
+            cpus: Machine::read().cpus,
+            pinned: false,
+            roles: Vec::new(),
+        };
+        let fleet = Executor::start(&plan, false, || async {
+            let exchanges = Rc::new(Exchanges::default());
+            let (keys, woken) = (Rc::new(RefCell::new(Vec::new())), Rc::new(Cell::new(0)));
+            for number in 0..WAITING {
+                let (exchanges, keys, woken) = (exchanges.clone(), keys.clone(), woken.clone());
+                executor::spawn(async move {
+                    let exchange = exchanges.begin();
+                    exchange.expect_one_more();
+                    keys.borrow_mut().push((exchange.key(), number));
+                    assert_eq!(number, exchange.one().await);
+                    woken.set(woken.get() + 1);
+                });
+            }
+            while keys.borrow().len() < WAITING {
+                executor::yield_now().await;
+            }
+            for (key, number) in keys.take() {
+                exchanges.complete(key, number);
+            }
+            while woken.get() < WAITING {
+                executor::yield_now().await;
+            }
+        });
+        fleet.expect("an executor can be had").join().unwrap();
     }
 }

@@ -170,6 +170,21 @@ fn a_page_that_ended_by_time_is_not_what_the_next_one_to_wait_gets() {
 }
 
 #[test]
+fn tens_of_thousands_wait_and_each_is_answered_by_the_next_group() {
+    const WAITING: u32 = 40_000;
+    let mut feed = Feed::new(100, WAITING as usize);
+    for index in 0..WAITING {
+        assert_eq!(Polled::Later, polled(&mut feed, 0, poll(index, 0, 10, 1000)));
+    }
+    assert_eq!(WAITING as usize, feed.waiters());
+    feed.publish(0, events(0, 1));
+    for index in 0..WAITING {
+        assert_eq!(Some(index), index_of_next_due(&mut feed));
+    }
+    assert_eq!(0, feed.waiters());
+}
+
+#[test]
 fn a_forgotten_poll_makes_room_for_another() {
     let mut feed = Feed::new(100, 1);
     assert_eq!(Polled::Later, feed.poll(0, poll(1, 0, 10, 50)));
