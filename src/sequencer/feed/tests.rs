@@ -174,7 +174,10 @@ fn tens_of_thousands_wait_and_each_is_answered_by_the_next_group() {
     const WAITING: u32 = 40_000;
     let mut feed = Feed::new(100, WAITING as usize);
     for index in 0..WAITING {
-        assert_eq!(Polled::Later, polled(&mut feed, 0, poll(index, 0, 10, 1000)));
+        assert_eq!(
+            Polled::Later,
+            polled(&mut feed, 0, poll(index, 0, 10, 1000))
+        );
     }
     assert_eq!(WAITING as usize, feed.waiters());
     feed.publish(0, events(0, 1));
