@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import page
+from harness import machine
 from parts import PARTS, Setup
 from verdicts import JUDGES
 
@@ -68,7 +69,7 @@ def parse(arguments):
             if getattr(options, name) == parser.get_default(name):
                 setattr(options, name, value)
     elif options.output is None:
-        options.output = REPOSITORY / "perf/results" / f"{time.strftime('%Y-%m-%d')}-{machine_name()}" / "soak"
+        options.output = REPOSITORY / "perf/results" / f"{time.strftime('%Y-%m-%d')}-{machine.machine_name()}" / "soak"
     return options
 
 
@@ -87,8 +88,8 @@ def allow_files():
 
 
 def measure(options, binaries, directory):
-    facts = {"date": time.strftime("%Y-%m-%d"), "command": shlex.join(["perf/soak/run", *sys.argv[1:]]), "commit": commit(), "cpu": cpu_model(),
-             "cpus": os.cpu_count(), "kernel": platform.release(), "fileSystem": file_system(directory), "loadBefore": f"{os.getloadavg()[0]:.2f}"}
+    facts = {"date": time.strftime("%Y-%m-%d"), "command": shlex.join(["perf/soak/run", *sys.argv[1:]]), "commit": machine.commit(REPOSITORY), "cpu": machine.cpu_model(),
+             "cpus": os.cpu_count(), "kernel": platform.release(), "fileSystem": machine.file_system(directory), "loadBefore": f"{os.getloadavg()[0]:.2f}"}
     names = ["server_cpus", "client_cpu", "products", "events", "event_rate", "followers", "fleet_rate", "fleet_seconds", "steady_rate", "steady_seconds", "bootstrap_rate", "bootstrap_seconds", "ttl_seconds"]
     setup = Setup(binaries=binaries, directory=directory, **{name: getattr(options, name) for name in names})
     records = {}
@@ -113,27 +114,6 @@ def report(options, facts, records):
         for verdict in found:
             print(f"{verdict.word:10} {part}: {verdict.aim}: {verdict.target}; measured {verdict.measured}")
     return 1 if any(verdict.met is False for found in verdicts.values() for verdict in found) else 0
-
-
-def commit():
-    found = subprocess.run(["git", "-C", str(REPOSITORY), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-    return found.stdout.strip() or "unknown"
-
-
-def cpu_model():
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.machine()
-
-
-def machine_name():
-    is_virtual = "hypervisor" in Path("/proc/cpuinfo").read_text()
-    return f"{os.cpu_count()}cpu-{'vm' if is_virtual else 'machine'}"
-
-
-def file_system(directory):
-    return subprocess.run(["findmnt", "-n", "-o", "FSTYPE", "-T", str(directory)], capture_output=True, text=True).stdout.strip()
 
 
 def ended(number, _):

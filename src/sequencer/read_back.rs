@@ -95,6 +95,10 @@ pub(super) async fn run(role: Rc<Role>, read_back: Rc<ReadBack>) {
             }
         }
         role.ring_acceptors();
+        // A filter that matched nothing of it goes on in its turn, and not at the next heartbeat.
+        if role.feed.borrow().has_due() {
+            role.wiring.bell.ring();
+        }
     }
 }
 
