@@ -16,7 +16,11 @@ fuzz_target!(|input: &[u8]| {
     let whole = Read::of(&[bytes]);
     assert_eq!(whole, Read::of(&pieces(bytes, cuts)));
     assert_eq!(whole, Read::of(&bytes.chunks(1).collect::<Vec<_>>()));
-    let found: usize = whole.requests.iter().map(|request| request.body.len()).sum();
+    let found: usize = whole
+        .requests
+        .iter()
+        .map(|request| request.body.len())
+        .sum();
     assert!(found <= bytes.len(), "more was found than came");
 });
 
@@ -86,7 +90,11 @@ impl Read {
         match inbound.next_piece() {
             Piece::Data(data) => request.body.extend_from_slice(&data),
             Piece::Awaited => return false,
-            Piece::Broken(_) => self.has_stopped = true,
+            Piece::Broken(_) => {
+                // It is refused as a whole, however much of it could be read before.
+                request.body.clear();
+                self.has_stopped = true;
+            }
             Piece::End => {
                 request.is_whole = true;
                 if let Length::Known(length) = length {
