@@ -70,11 +70,11 @@ pub struct Socket {
 }
 
 /// Looks once which sockets are ready, and wakes who waits for them. Waits for as long as `pause` if none is, blocking the
-/// thread. Returns how many events there were.
+/// thread.
 ///
 /// # Errors
 /// If the thread cannot wait.
-pub fn look(pause: Duration) -> io::Result<usize> {
+pub fn look(pause: Duration) -> io::Result<()> {
     SOCKETS.with(|sockets| sockets.look(pause))
 }
 
@@ -121,16 +121,16 @@ impl Sockets {
         })
     }
 
-    fn look(&self, pause: Duration) -> io::Result<usize> {
+    fn look(&self, pause: Duration) -> io::Result<()> {
         let pause = pause.try_into().map_err(io::Error::other)?;
         let mut events = [const { MaybeUninit::uninit() }; EVENTS_MAX];
         let events = match epoll::wait(&self.epoll, &mut events, Some(&pause)) {
             Ok((events, _)) => events,
-            Err(Errno::INTR) => return Ok(0),
+            Err(Errno::INTR) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         let entries = self.entries.borrow();
-        for event in &*events {
+        for event in events {
             let (key, flags) = (event.data.u64() as usize, event.flags);
             // No task runs between the look and here: none of them has gone.
             let entry = &entries[key];
@@ -141,7 +141,7 @@ impl Sockets {
                 self.patient.borrow_mut().push_back(entry.clone());
             }
         }
-        Ok(events.len())
+        Ok(())
     }
 
     /// Wakes some of the patient sockets. Returns whether there were any.

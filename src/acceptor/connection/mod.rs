@@ -88,15 +88,18 @@ async fn exchange(acceptor: &Rc<Acceptor>, wire: &Wire, head: Head) -> Then {
     let is_whole = wire.inbound.borrow_mut().finish();
     let ends = !asked.keeps_alive || !is_whole || acceptor.is_draining();
     watch.enter(Phase::Responding, acceptor.now_ms());
-    let Some(sent) = send(wire, response, &asked, ends).await else {
-        return Then::Gone;
-    };
-    acceptor.metrics.response_bytes.observe(sent.body_bytes);
-    if sent.ends {
-        return Then::End;
+    let mut body_bytes = 0;
+    let sent = send(wire, response, &asked, ends, &mut body_bytes).await;
+    // Also of what broke off: most streams end with their client.
+    acceptor.metrics.response_bytes.observe(body_bytes);
+    match sent {
+        None => Then::Gone,
+        Some(Last(true)) => Then::End,
+        Some(Last(false)) => {
+            watch.enter(Phase::Idle, acceptor.now_ms());
+            Then::GoOn
+        }
     }
-    watch.enter(Phase::Idle, acceptor.now_ms());
-    Then::GoOn
 }
 
 /// What of a request decides how it is answered.
@@ -133,20 +136,17 @@ async fn unless_ended<T>(wire: &Wire, mut doing: Pin<&mut impl Future<Output = T
     .await
 }
 
-/// A response that was sent.
-struct Sent {
-    body_bytes: u64,
-    /// Whether it was the last of the connection.
-    ends: bool,
-}
+/// Whether a response that was sent was the last of its connection.
+struct Last(bool);
 
-/// None if the client is gone, or the response had to break off.
+/// Adds what was sent of the body to `body_bytes`. None if the client is gone, or the response had to break off.
 async fn send(
     wire: &Wire,
     response: Response<ResponseBody>,
     asked: &Asked,
     ends: bool,
-) -> Option<Sent> {
+    body_bytes: &mut u64,
+) -> Option<Last> {
     let (parts, body) = response.into_parts();
     match body {
         ResponseBody::Whole(body) => {
@@ -163,10 +163,8 @@ async fn send(
             } else {
                 wire.write(&mut [&head, &body]).await.ok()?;
             }
-            Some(Sent {
-                body_bytes: body.len() as u64,
-                ends,
-            })
+            *body_bytes += body.len() as u64;
+            Some(Last(ends))
         }
         ResponseBody::Pieces(mut pieces) => {
             let follows = match asked.version {
@@ -175,18 +173,22 @@ async fn send(
             };
             let (head, ends) = encode::head(&parts, asked.version, follows, ends);
             wire.write(&mut [&head]).await.ok()?;
-            let body_bytes = match asked.is_head {
-                true => 0,
-                false => send_pieces(wire, &mut pieces, follows == Follows::Chunks).await?,
-            };
-            Some(Sent { body_bytes, ends })
+            if !asked.is_head {
+                let in_chunks = follows == Follows::Chunks;
+                send_pieces(wire, &mut pieces, in_chunks, body_bytes).await?;
+            }
+            Some(Last(ends))
         }
     }
 }
 
-/// Sends one piece after the other, as each is made. Returns how many bytes they were.
-async fn send_pieces(wire: &Wire, pieces: &mut api::Pieces, in_chunks: bool) -> Option<u64> {
-    let mut sent = 0;
+/// Sends one piece after the other, as each is made. None if that breaks off.
+async fn send_pieces(
+    wire: &Wire,
+    pieces: &mut api::Pieces,
+    in_chunks: bool,
+    body_bytes: &mut u64,
+) -> Option<()> {
     let mut chunk = Vec::new();
     loop {
         let next = pin!(futures_lite::StreamExt::next(pieces));
@@ -198,7 +200,7 @@ async fn send_pieces(wire: &Wire, pieces: &mut api::Pieces, in_chunks: bool) -> 
             // An empty chunk would be the last.
             continue;
         }
-        sent += piece.len() as u64;
+        *body_bytes += piece.len() as u64;
         if !in_chunks {
             wire.write(&mut [&piece]).await.ok()?;
             continue;
@@ -216,7 +218,7 @@ async fn send_pieces(wire: &Wire, pieces: &mut api::Pieces, in_chunks: bool) -> 
     if in_chunks {
         wire.write(&mut [b"0\r\n\r\n"]).await.ok()?;
     }
-    Some(sent)
+    Some(())
 }
 
 /// The stream through TLS where that is configured. The handshake is under the deadline of a head; one that fails has
