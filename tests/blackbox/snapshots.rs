@@ -125,7 +125,10 @@ fn an_idle_server_removes_what_has_expired() {
     client.create(&[("item", 0)]);
     client.change_often("item", CHANGES_PER_SEGMENT + 600);
     let first = eventually("the first segment is removed", || oldest(&mut client));
-    assert!(full_segments(builder.directory()).is_empty());
+    // Readers are told before the file goes.
+    eventually("its file is gone", || {
+        full_segments(builder.directory()).is_empty().then_some(())
+    });
     assert_feed(&client.feed(first), first);
 }
 
