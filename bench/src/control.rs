@@ -49,6 +49,23 @@ struct Product {
     version: u64,
 }
 
+impl Standing {
+    /// Of a product as the server wrote it.
+    pub fn of(product: &str) -> Option<Standing> {
+        let product: Product = sonic_rs::from_str(product).ok()?;
+        Some(product.standing())
+    }
+}
+
+impl Product {
+    fn standing(&self) -> Standing {
+        Standing {
+            available: self.available,
+            version: self.version,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Snapshot {
     products: Vec<Product>,
@@ -215,13 +232,10 @@ impl Control {
             .into_iter()
             .filter(|product| product.id.starts_with(run));
         Ok(ours
-            .map(
-                |Product {
-                     id,
-                     available,
-                     version,
-                 }| (id, Standing { available, version }),
-            )
+            .map(|product| {
+                let standing = product.standing();
+                (product.id, standing)
+            })
             .collect())
     }
 

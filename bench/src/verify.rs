@@ -51,6 +51,7 @@ pub fn verify(
     let mut judge = Judge {
         judged,
         books,
+        followed,
         checked: Checked {
             products: judged.products as u64,
             updates: books.iter().map(Books::applied).sum(),
@@ -64,7 +65,7 @@ pub fn verify(
         },
         problems: Vec::new(),
     };
-    judge.hear_complaints(followed);
+    judge.hear_complaints();
     if let Err(problem) = judge.compare(control) {
         judge.complain(problem);
     }
@@ -80,6 +81,7 @@ pub fn verify(
 struct Judge<'a> {
     judged: &'a Judged<'a>,
     books: &'a [Books],
+    followed: &'a Followed,
     checked: Checked,
     problems: Vec<String>,
 }
@@ -91,7 +93,8 @@ impl Judge<'_> {
         }
     }
 
-    fn hear_complaints(&mut self, followed: &Followed) {
+    fn hear_complaints(&mut self) {
+        let followed = self.followed;
         let books = self.books.iter().flat_map(|books| books.problems().iter());
         let all: Vec<String> = books.chain(&followed.problems).cloned().collect();
         all.into_iter().for_each(|problem| self.complain(problem));
@@ -107,6 +110,7 @@ impl Judge<'_> {
         let end = control.next_offset()?;
         let listing = control.listing(self.judged.run)?;
         self.compare_listing(&listing);
+        self.compare_replica(&listing);
         let fed = self.read_feed(control, end)?;
         for (id, standing) in &listing {
             if fed.get(id) != Some(standing) {
@@ -138,6 +142,37 @@ impl Judge<'_> {
                 self.complain(format!(
                     "{id}: {count} acknowledged changes make it {expected:?}, the listing says {:?}",
                     listing.get(&id)
+                ));
+            }
+        }
+    }
+
+    /// A store that began with a snapshot and followed the feed holds what the listing says.
+    fn compare_replica(&mut self, listing: &HashMap<String, Standing>) {
+        if self.judged.followers == 0 {
+            return;
+        }
+        let Some(replica) = &self.followed.replica else {
+            return self.complain("the first follower got no snapshot".to_owned());
+        };
+        let held = replica.products();
+        let held: HashMap<&String, Option<Standing>> = held
+            .iter()
+            .filter(|(id, _)| id.starts_with(self.judged.run))
+            .map(|(id, product)| (id, Standing::of(&product.json)))
+            .collect();
+        if held.len() != listing.len() {
+            self.complain(format!(
+                "the first follower holds {} products, the listing {}",
+                held.len(),
+                listing.len()
+            ));
+        }
+        for (id, standing) in listing {
+            let held = held.get(id).copied().flatten();
+            if held.as_ref() != Some(standing) {
+                self.complain(format!(
+                    "{id}: the listing says {standing:?}, the first follower holds {held:?}"
                 ));
             }
         }
@@ -203,5 +238,59 @@ impl Judge<'_> {
                 event.offset, event.product_id, event.delta
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Holding, Replica};
+
+    /// What is said of a first follower with this snapshot, when the listing has r1 with stock 5 at version 2.
+    fn problems(snapshot: Option<&str>) -> Vec<String> {
+        let replica = snapshot.map(|json| Replica::from_snapshot(json.as_bytes()).unwrap());
+        let followed = Followed {
+            replica,
+            ..Followed::default()
+        };
+        let judged = Judged {
+            run: "r",
+            products: 1,
+            begin: 0,
+            followers: 1,
+        };
+        let mut judge = Judge {
+            judged: &judged,
+            books: &[],
+            followed: &followed,
+            checked: Checked::default(),
+            problems: Vec::new(),
+        };
+        let standing = Standing {
+            available: 5,
+            version: 2,
+        };
+        judge.compare_replica(&HashMap::from([("r1".to_owned(), standing)]));
+        judge.problems
+    }
+
+    #[test]
+    fn a_first_follower_that_is_not_exact_is_told() {
+        let snapshot = |products: &str| format!(r#"{{"nextOffset":9,"products":[{products}]}}"#);
+        let exact = r#"{"productId":"r1","available":5,"version":2}"#;
+        let others = r#"{"productId":"q1","available":7,"version":1}"#;
+        assert!(problems(Some(&snapshot(&format!("{exact},{others}")))).is_empty());
+        let old = r#"{"productId":"r1","available":5,"version":1}"#;
+        for (wrong, said) in [
+            (old.to_owned(), 1),
+            (others.to_owned(), 2),
+            (
+                format!(r#"{exact},{{"productId":"r2","available":1,"version":1}}"#),
+                1,
+            ),
+        ] {
+            assert_eq!(said, problems(Some(&snapshot(&wrong))).len(), "{wrong}");
+        }
+        assert_eq!(1, problems(None).len());
     }
 }

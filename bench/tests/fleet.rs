@@ -19,7 +19,7 @@ use central_inventory::plan::{ExecutorPlan, Machine};
 use central_inventory::runtime::executor::{self, Executor};
 use futures_lite::future;
 use inventory_bench::client::{Requests, sockets};
-use inventory_bench::store::{FollowError, Follower, Replica, Turn, Way};
+use inventory_bench::store::{FollowError, Follower, Holding, Replica, Turn, Way};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json, value::RawValue};
@@ -225,9 +225,9 @@ fn follow(
 async fn follow_one(told: &Told, number: usize, unsteady: u32, way: Way) -> Replica {
     let mut random = SmallRng::seed_from_u64(number as u64);
     let requests = || Requests::new("h", "demo", String::new(), String::new());
-    let mut store = Follower::new(told.address(), requests(), way, None);
+    let mut store = Follower::<Replica>::new(told.address(), requests(), way, None);
     loop {
-        if let Some(replica) = store.replica()
+        if let Some(replica) = store.held()
             && replica.next_offset() >= told.end.load(Ordering::SeqCst)
         {
             return replica.clone();
@@ -251,7 +251,7 @@ async fn follow_one(told: &Told, number: usize, unsteady: u32, way: Way) -> Repl
                 assert_eq!(503, status, "store {number}");
                 sockets::sleep(Duration::from_millis(50)).await;
             }
-            Some(Err(FollowError::Replica(skipped))) => {
+            Some(Err(FollowError::Feed(skipped))) => {
                 panic!("store {number}: {skipped}")
             }
             Some(Err(_)) => {
@@ -260,7 +260,7 @@ async fn follow_one(told: &Told, number: usize, unsteady: u32, way: Way) -> Repl
             }
             None => {
                 // One in four comes back as if started anew.
-                let saved = store.replica().map(Replica::save);
+                let saved = store.held().map(Replica::save);
                 if let Some(saved) = saved.filter(|_| random.random_range(0..4) == 0) {
                     let replica = Replica::from_snapshot(&saved).expect("what was saved");
                     store = Follower::new(told.address(), requests(), way, Some(replica));

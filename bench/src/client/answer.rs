@@ -66,20 +66,15 @@ impl Answer<'_> {
     pub fn version(&self) -> Option<u64> {
         number_behind(self.body, b"\"version\":")
     }
+}
 
-    /// Of a page of events: how many, and where to go on.
-    pub fn page(&self) -> Option<(u64, u64)> {
-        // Behind the events, which are not looked at.
-        const TAIL_BYTES: usize = 128;
-        let tail = &self.body[self.body.len().saturating_sub(TAIL_BYTES)..];
-        let count = number_behind(tail, b"\"count\":")?;
-        Some((count, number_behind(tail, b"\"nextOffset\":")?))
-    }
-
-    /// Of a page of events: when the last of them took effect.
-    pub fn last_timestamp(&self) -> Option<&str> {
-        last_timestamp(self.body)
-    }
+/// Of a page of events: how many, and where to go on.
+pub fn page_end(page: &[u8]) -> Option<(u64, u64)> {
+    // Behind the events, which are not looked at.
+    const TAIL_BYTES: usize = 128;
+    let tail = &page[page.len().saturating_sub(TAIL_BYTES)..];
+    let count = number_behind(tail, b"\"count\":")?;
+    Some((count, number_behind(tail, b"\"nextOffset\":")?))
 }
 
 /// When the last of the events in `text` took effect.
@@ -138,14 +133,14 @@ mod tests {
     #[test]
     fn a_page_says_how_many_events_it_has_and_where_to_go_on() {
         let page = r#"{"events":[{"offset":3,"timestamp":"2026-01-01T00:00:00.001Z"},{"offset":4,"timestamp":"2026-01-01T00:00:00.002Z"}],"nextOffset":5,"hasMore":false,"count":2}"#;
-        assert_eq!(Some((2, 5)), answer(page).page());
+        assert_eq!(Some((2, 5)), page_end(page.as_bytes()));
         assert_eq!(
             Some("2026-01-01T00:00:00.002Z"),
-            answer(page).last_timestamp()
+            last_timestamp(page.as_bytes())
         );
         let empty = r#"{"events":[],"nextOffset":5,"hasMore":false,"count":0}"#;
-        assert_eq!(Some((0, 5)), answer(empty).page());
-        assert_eq!(None, answer(empty).last_timestamp());
-        assert_eq!(None, answer("").page());
+        assert_eq!(Some((0, 5)), page_end(empty.as_bytes()));
+        assert_eq!(None, last_timestamp(empty.as_bytes()));
+        assert_eq!(None, page_end(b""));
     }
 }

@@ -7,6 +7,6 @@ mod connection;
 mod request;
 pub mod sockets;
 
-pub use answer::{Answer, UpdateAnswer, UpdateError, last_timestamp};
+pub use answer::{Answer, UpdateAnswer, UpdateError, last_timestamp, page_end};
 pub use connection::{Connection, Streamed};
 pub use request::{Requests, product_id};

@@ -11,23 +11,20 @@ use std::time::{Duration, Instant, SystemTime};
 use central_inventory::runtime::executor::{self, Executor};
 
 use super::recorder::{Kind, Outcome, Recorder};
-use super::watch::{Watch, Watched};
+use super::watch::Watch;
 use super::{Load, cpu_of};
-use crate::client::{Answer, Connection, Requests, Streamed, last_timestamp, sockets};
+use crate::client::sockets;
 use crate::options::FollowBy;
+use crate::store::{FollowError, Follower, Holding, News, Place, Replica, Turn, Way};
 
-/// A stream without news says so after so long.
-const HEARTBEAT_OF_STREAMS: Duration = Duration::from_secs(15);
 /// So many connect from one address of the loopback network: an address has some 28,000 ports.
 const FOLLOWERS_OF_AN_ADDRESS: usize = 20_000;
 /// When the end of the feed is known, those who wait for more are woken after this.
 const END_GRACE: Duration = Duration::from_secs(1);
 /// How long a poll waits: short enough to notice the end of the run.
 const WAIT_SECONDS: u32 = 2;
-/// For one page.
-const ANSWER_LIMIT: Duration = Duration::from_secs(20);
-/// The most that a page may have.
-const PAGE_EVENTS: u32 = 1000;
+/// For a snapshot, a page, or the next of a stream, which has heartbeats in between.
+const TURN_LIMIT: Duration = Duration::from_secs(35);
 /// A follower that failed comes back after this.
 const PAUSE: Duration = Duration::from_millis(200);
 /// No phase is recorded.
@@ -64,6 +61,8 @@ pub struct Followed {
     pub phases: Vec<Recorder>,
     /// How many reached the end without a gap.
     pub complete: u64,
+    /// What the first of them holds, which began with a snapshot and keeps every product.
+    pub replica: Option<Replica>,
     /// What was wrong.
     pub problems: Vec<String>,
 }
@@ -144,16 +143,27 @@ async fn follow_all(
     });
     let running = Rc::new(Cell::new(count));
     for number in 0..count {
-        let follower = Follower {
-            shared: shared.clone(),
-            requests: load.requests(load.connections + number),
-            way,
-            from: source(load.address, number),
-            offset,
-        };
-        let (running, address) = (running.clone(), load.address);
+        let (requests, from) = (
+            load.requests(load.connections + number),
+            source(load.address, number),
+        );
+        let (shared, running, address) = (shared.clone(), running.clone(), load.address);
         executor::spawn(async move {
-            follower.run(address).await;
+            let way = way_of(way);
+            if number == 0 {
+                let store = Follower::<Replica>::new(address, requests, way, None);
+                let replica = Following {
+                    shared: shared.clone(),
+                    store,
+                }
+                .run()
+                .await;
+                shared.followed.borrow_mut().replica = replica;
+            } else {
+                let place = Some(Place(offset));
+                let store = Follower::new(address, requests, way, place).from_address(from);
+                Following { shared, store }.run().await;
+            }
             running.set(running.get() - 1);
         });
     }
@@ -176,6 +186,15 @@ async fn follow_all(
     shared.followed.take()
 }
 
+fn way_of(way: FollowBy) -> Way {
+    match way {
+        FollowBy::Poll => Way::Poll {
+            wait_seconds: WAIT_SECONDS,
+        },
+        FollowBy::Stream => Way::Stream,
+    }
+}
+
 /// The address that follower `number` connects from, where the default does not do.
 fn source(server: SocketAddr, number: usize) -> Option<IpAddr> {
     let address = u8::try_from(number / FOLLOWERS_OF_AN_ADDRESS).ok()?;
@@ -183,120 +202,76 @@ fn source(server: SocketAddr, number: usize) -> Option<IpAddr> {
     (is_local && address > 0).then(|| Ipv4Addr::new(127, 0, 1, address).into())
 }
 
-struct Follower {
+/// Where a store of a run is, for all its phases.
+struct Following<H> {
     shared: Rc<Shared>,
-    requests: Requests,
-    way: FollowBy,
-    from: Option<IpAddr>,
-    offset: u64,
+    store: Follower<H>,
 }
 
-impl Follower {
-    async fn run(mut self, address: SocketAddr) {
+impl<H: Holding> Following<H> {
+    /// Follows to the end. Returns what it holds then.
+    async fn run(mut self) -> Option<H> {
         while !self.is_done() {
-            // What ends a connection is told by what is missing at the end, if anything is.
-            let _ = self.follow_connected(address).await;
+            self.follow_connected().await;
             if !self.is_done() {
                 sockets::sleep(PAUSE).await;
             }
         }
-        if self.offset >= self.shared.control.end.load(Ordering::SeqCst) {
+        if self.offset() >= self.shared.control.end.load(Ordering::SeqCst) {
             self.shared.followed.borrow_mut().complete += 1;
         }
+        self.store.into_held()
+    }
+
+    /// The first that it has not got.
+    fn offset(&self) -> u64 {
+        self.store.held().map_or(0, Holding::next_offset)
     }
 
     fn is_done(&self) -> bool {
         let control = &self.shared.control;
-        control.is_over.load(Ordering::SeqCst) || self.offset >= control.end.load(Ordering::SeqCst)
+        control.is_over.load(Ordering::SeqCst)
+            || self.offset() >= control.end.load(Ordering::SeqCst)
     }
 
-    async fn follow_connected(&mut self, address: SocketAddr) -> io::Result<()> {
-        let mut connection = Connection::open_from(address, self.from).await?;
-        let watched = self.shared.watch.over(connection.descriptor());
-        let followed = match self.way {
-            FollowBy::Poll => self.poll(&mut connection, &watched).await,
-            FollowBy::Stream => self.stream(&mut connection, &watched).await,
+    /// What ends a connection is told by what is missing at the end, if anything is.
+    async fn follow_connected(&mut self) {
+        let Ok(descriptor) = self.store.connect().await else {
+            return;
         };
-        // Before the descriptor is closed.
-        self.shared.watch.forget(&watched);
-        followed
-    }
-
-    async fn poll(&mut self, connection: &mut Connection, watched: &Watched) -> io::Result<()> {
-        while !self.is_done() {
-            watched.within(ANSWER_LIMIT + Duration::from_secs(WAIT_SECONDS.into()));
-            let request = self.requests.events(self.offset, PAGE_EVENTS, WAIT_SECONDS);
-            let answer = connection.ask(request).await;
+        let watched = self.shared.watch.over(descriptor);
+        while self.store.is_connected() && !self.is_done() {
+            watched.within(TURN_LIMIT);
+            let turn = self.store.turn().await;
             watched.done();
-            let answer = answer?;
-            if answer.status != 200 {
-                self.shared.refused(answer.status, self.offset);
-                return Ok(());
-            }
-            let next = self.shared.take_page(&answer, self.offset);
-            self.offset = next.ok_or(io::ErrorKind::InvalidData)?;
+            self.shared.hear(turn, self.offset());
         }
-        Ok(())
-    }
-
-    async fn stream(&mut self, connection: &mut Connection, watched: &Watched) -> io::Result<()> {
-        watched.within(ANSWER_LIMIT);
-        let request = self.requests.stream(self.offset);
-        if let Streamed::Answered(answer) = connection.ask_stream(request).await? {
-            self.shared.refused(answer.status, self.offset);
-            return Ok(());
-        }
-        let mut piece = Vec::new();
-        let mut goes_on = true;
-        while goes_on && !self.is_done() {
-            watched.within(ANSWER_LIMIT + HEARTBEAT_OF_STREAMS);
-            goes_on = connection.next_piece(&mut piece).await?;
-            self.offset = self.shared.take_messages(&mut piece, self.offset);
-        }
-        watched.done();
-        Ok(())
+        // A closed descriptor has not been given to anyone else: nothing was waited for since.
+        self.shared.watch.forget(&watched);
+        self.store.disconnect();
     }
 }
 
 impl Shared {
-    /// A page that was asked for from `offset` on. Returns where to go on.
-    fn take_page(&self, page: &Answer<'_>, offset: u64) -> Option<u64> {
-        let (count, next) = page.page()?;
-        if next != offset + count {
-            self.complain(format!(
-                "a follower asked from offset {offset} on and got {count} events, but nextOffset {next}"
-            ));
+    /// What a turn of a store, which is now at `offset`, came to.
+    fn hear(&self, turn: Result<Turn, FollowError>, offset: u64) {
+        match turn {
+            Ok(Turn::Followed(news)) => self.delivered(news),
+            // It may come back.
+            Ok(Turn::Synced | Turn::Refused(429 | 503)) | Err(FollowError::Connection(_)) => {}
+            Ok(Turn::Expired) => self.complain(
+                "a follower is told that what it asks for is not kept any more".to_owned(),
+            ),
+            Ok(Turn::Refused(status)) => self.complain(format!(
+                "a follower at offset {offset} is answered {status}"
+            )),
+            Err(FollowError::Feed(error)) => self.complain(format!("a follower: {error}")),
         }
-        self.delivered(count, page.last_timestamp());
-        Some(next)
     }
 
-    /// Takes the whole messages of a stream that has come as far as `offset` out of `piece`. Returns where it goes on.
-    fn take_messages(&self, piece: &mut Vec<u8>, offset: u64) -> u64 {
-        const END: &[u8] = b"\n\n";
-        let Some(last) = memchr::memmem::rfind(piece, END) else {
-            return offset;
-        };
-        let whole = &piece[..last + END.len()];
-        let mut next = offset;
-        for line in whole.split(|byte| *byte == b'\n') {
-            let Some(id) = line.strip_prefix(b"id: ") else {
-                continue;
-            };
-            if std::str::from_utf8(id).ok().and_then(|id| id.parse().ok()) != Some(next) {
-                let id = String::from_utf8_lossy(id);
-                self.complain(format!("a stream came from offset {next} to {id}"));
-            }
-            next += 1;
-        }
-        self.delivered(next - offset, last_timestamp(whole));
-        piece.drain(..last + END.len());
-        next
-    }
-
-    fn delivered(&self, count: u64, latest: Option<&str>) {
+    fn delivered(&self, news: News) {
         let phase = self.control.phase.load(Ordering::SeqCst);
-        if count == 0 || phase == NO_PHASE {
+        if news.events == 0 || phase == NO_PHASE {
             return;
         }
         let started = Duration::from_nanos(self.control.phase_started.load(Ordering::SeqCst));
@@ -306,22 +281,11 @@ impl Shared {
             followed.phases.push(Recorder::default());
         }
         let recorder = &mut followed.phases[phase];
-        recorder.count(Outcome::Delivered, at, count);
-        if let Some(age) = latest.and_then(age) {
-            recorder.time(Kind::Delivery, at, age);
-        }
-    }
-
-    fn refused(&self, status: u16, offset: u64) {
-        match status {
-            // It may come back.
-            429 | 503 => {}
-            410 => self.complain(format!(
-                "a follower at offset {offset} is told that it is not kept any more"
-            )),
-            status => self.complain(format!(
-                "a follower at offset {offset} is answered {status}"
-            )),
+        recorder.count(Outcome::Delivered, at, news.events);
+        if let Some(latest) = news.latest {
+            // Both clocks are this machine's, if the server runs here.
+            let age = SystemTime::now().duration_since(latest);
+            recorder.time(Kind::Delivery, at, age.unwrap_or_default());
         }
     }
 
@@ -332,10 +296,4 @@ impl Shared {
             followed.problems.push(problem);
         }
     }
-}
-
-/// How long ago that was. Both clocks are this machine's, if the server runs here.
-fn age(timestamp: &str) -> Option<Duration> {
-    let at = humantime::parse_rfc3339(timestamp).ok()?;
-    Some(SystemTime::now().duration_since(at).unwrap_or_default())
 }

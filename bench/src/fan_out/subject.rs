@@ -6,7 +6,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use super::options::Options;
-use crate::client::{Answer, Requests};
+use crate::client::{Answer, Requests, page_end};
 use crate::control::Control;
 use crate::scrape::{kept, scrape};
 
@@ -248,7 +248,8 @@ impl Cursor {
         };
         match self {
             Cursor::Offset { offset, .. } => {
-                let (said, next) = answer.page().ok_or("a page without count and nextOffset")?;
+                let (said, next) =
+                    page_end(answer.body).ok_or("a page without count and nextOffset")?;
                 if said != count || next != *offset + count {
                     return Err(format!(
                         "a page from offset {offset} on has {count} events, but says count {said} and nextOffset {next}"

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::sender::{Ask, Load, Sender, latency_ms, milliseconds, series};
 use super::{Server, plan, unix_ms};
 use crate::client::{Connection, Requests, sockets};
-use crate::store::{Follower, Replica, Turn, Way};
+use crate::store::{Follower, Holding, Replica, Turn, Way};
 
 /// Connections that update.
 const CONNECTIONS: usize = 16;
@@ -37,7 +37,7 @@ struct Phases {
 
 /// What a store did.
 struct Store {
-    follower: Follower,
+    follower: Follower<Replica>,
     snapshot_bytes: usize,
     snapshot_offset: u64,
     phases: Phases,
@@ -89,10 +89,7 @@ async fn bootstrap(server: &Server, rate: f64, pause: Duration) -> Result<Value,
     let end = end_of_feed(server).await?;
     follow_to(&mut store.follower, end).await?;
 
-    let replica = store
-        .follower
-        .replica()
-        .ok_or("the store lost its events")?;
+    let replica = store.follower.held().ok_or("the store lost its events")?;
     let listed = compare(server, replica).await?;
     let Phases {
         snapshot_asked,
@@ -184,14 +181,14 @@ async fn end_of_feed(server: &Server) -> Result<u64, String> {
     end.ok_or_else(|| format!("the end of the feed: {problem}"))
 }
 
-async fn follow_to(store: &mut Follower, end: u64) -> Result<(), String> {
-    while store.replica().is_none_or(|it| it.next_offset() < end) {
+async fn follow_to(store: &mut Follower<Replica>, end: u64) -> Result<(), String> {
+    while store.held().is_none_or(|it| it.next_offset() < end) {
         step(store).await?;
     }
     Ok(())
 }
 
-async fn follow_for(store: &mut Follower, time: Duration) -> Result<(), String> {
+async fn follow_for(store: &mut Follower<Replica>, time: Duration) -> Result<(), String> {
     let begun = std::time::Instant::now();
     while begun.elapsed() < time {
         step(store).await?;
@@ -199,7 +196,7 @@ async fn follow_for(store: &mut Follower, time: Duration) -> Result<(), String> 
     Ok(())
 }
 
-async fn step(store: &mut Follower) -> Result<(), String> {
+async fn step(store: &mut Follower<Replica>) -> Result<(), String> {
     match store.turn().await {
         Ok(Turn::Synced | Turn::Followed(_)) => Ok(()),
         Ok(turn) => Err(format!("the store could not follow: {turn:?}")),

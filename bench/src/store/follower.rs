@@ -1,10 +1,12 @@
-//! Keeps a replica up to date over a connection, which is made anew whenever it has to be.
+//! Keeps what a store holds up to date over a connection, which is made anew whenever it has to be.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::RawFd;
+use std::time::SystemTime;
 
-use super::{Message, Messages, Replica, ReplicaError};
-use crate::client::{Connection, Requests, Streamed};
+use super::{FeedError, Holding, Message, Messages};
+use crate::client::{Connection, Requests, Streamed, last_timestamp};
 
 /// Events asked for at a time.
 const PAGE_EVENTS: u32 = 1000;
@@ -24,14 +26,23 @@ pub enum Way {
 /// What a turn came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// The replica is as of a snapshot.
+    /// It holds what a snapshot had.
     Synced,
-    /// So many events more are in it.
-    Followed(usize),
+    /// The feed brought this.
+    Followed(News),
     /// What it needs is not kept any more: the next turn begins with a snapshot.
     Expired,
     /// The server refused, with this status; try again later.
     Refused(u16),
+}
+
+/// What a turn brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// So many events.
+    pub events: u64,
+    /// When the last of them took effect, by the server's clock.
+    pub latest: Option<SystemTime>,
 }
 
 /// Why a turn came to nothing.
@@ -42,15 +53,16 @@ pub enum FollowError {
     Connection(#[from] io::Error),
     /// The server skipped something: that must never be.
     #[error("{0}")]
-    Replica(#[from] ReplicaError),
+    Feed(#[from] FeedError),
 }
 
 /// A store.
-pub struct Follower {
+pub struct Follower<H> {
     address: SocketAddr,
+    from: Option<IpAddr>,
     requests: Requests,
     way: Way,
-    replica: Option<Replica>,
+    held: Option<H>,
     open: Option<Open>,
 }
 
@@ -60,32 +72,59 @@ struct Open {
     stream: Option<Messages>,
 }
 
-impl Follower {
-    /// A store that goes on from `replica`, or begins with a snapshot.
-    pub fn new(
-        address: SocketAddr,
-        requests: Requests,
-        way: Way,
-        replica: Option<Replica>,
-    ) -> Follower {
+impl<H: Holding> Follower<H> {
+    /// A store that goes on from what it holds, or begins with a snapshot.
+    pub fn new(address: SocketAddr, requests: Requests, way: Way, held: Option<H>) -> Follower<H> {
         Follower {
             address,
+            from: None,
             requests,
             way,
-            replica,
+            held,
             open: None,
         }
     }
 
+    /// Connects from this address of the machine from now on: each has so many ports.
+    pub fn from_address(mut self, from: Option<IpAddr>) -> Follower<H> {
+        self.from = from;
+        self
+    }
+
     /// What it has, once it is synced.
-    pub fn replica(&self) -> Option<&Replica> {
-        self.replica.as_ref()
+    pub fn held(&self) -> Option<&H> {
+        self.held.as_ref()
+    }
+
+    /// What it has in the end.
+    pub fn into_held(self) -> Option<H> {
+        self.held
     }
 
     /// Where it asks from the next turn on.
     pub fn move_to(&mut self, address: SocketAddr) {
         self.address = address;
         self.open = None;
+    }
+
+    /// Connects if it is not connected. Returns the descriptor, for who ends connections from outside.
+    ///
+    /// # Errors
+    /// If there is no connection to be had.
+    pub async fn connect(&mut self) -> io::Result<RawFd> {
+        if self.open.is_none() {
+            self.open = Some(Open {
+                connection: Connection::open_from(self.address, self.from).await?,
+                stream: None,
+            });
+        }
+        let open = self.open.as_ref().expect("it was just opened");
+        Ok(open.connection.descriptor())
+    }
+
+    /// Whether the next turn uses the connection of the last.
+    pub fn is_connected(&self) -> bool {
+        self.open.is_some()
     }
 
     /// Hangs up.
@@ -95,61 +134,56 @@ impl Follower {
 
     /// One step: a snapshot if there is nothing to go on from, else a page or what a stream brought.
     ///
+    /// A turn that is dropped before its end closes the connection and leaves what is held as it was.
+    ///
     /// # Errors
     /// If the connection ends, which is daily life, or the server skips something, which is not.
     pub async fn turn(&mut self) -> Result<Turn, FollowError> {
-        let turn = self.turn_connected().await;
-        if !matches!(turn, Ok(Turn::Synced | Turn::Followed(_))) {
-            self.open = None;
-        }
-        if matches!(turn, Ok(Turn::Expired)) {
-            self.replica = None;
+        self.connect().await?;
+        let mut open = self.open.take().expect("it is connected");
+        let turn = self.turn_on(&mut open).await;
+        match turn {
+            Ok(Turn::Synced | Turn::Followed(_)) => self.open = Some(open),
+            Ok(Turn::Expired) => self.held = None,
+            _ => {}
         }
         turn
     }
 
-    async fn turn_connected(&mut self) -> Result<Turn, FollowError> {
-        let mut open = match self.open.take() {
-            Some(open) => open,
-            None => Open {
-                connection: Connection::open(self.address).await?,
-                stream: None,
-            },
-        };
-        let turn = match (&mut self.replica, self.way) {
-            (None, _) => {
-                let answer = open.connection.ask(self.requests.snapshot()).await?;
-                match answer.status {
-                    200 => self.replica = Some(Replica::from_snapshot(answer.body)?),
-                    status => return Ok(Turn::Refused(status)),
-                }
-                Turn::Synced
+    async fn turn_on(&mut self, open: &mut Open) -> Result<Turn, FollowError> {
+        let Some(held) = &mut self.held else {
+            let answer = open.connection.ask(self.requests.snapshot()).await?;
+            if answer.status != 200 {
+                return Ok(Turn::Refused(answer.status));
             }
-            (Some(replica), Way::Poll { wait_seconds }) => {
-                let offset = replica.next_offset();
+            self.held = Some(H::from_snapshot(answer.body)?);
+            return Ok(Turn::Synced);
+        };
+        match (self.way, &mut open.stream) {
+            (Way::Poll { wait_seconds }, _) => {
+                let offset = held.next_offset();
                 let poll = self.requests.events(offset, PAGE_EVENTS, wait_seconds);
                 let answer = open.connection.ask(poll).await?;
                 match answer.status {
-                    200 => Turn::Followed(replica.apply_page(answer.body)?),
-                    status => refused(status),
+                    200 => Ok(Turn::Followed(News {
+                        events: held.take_page(answer.body)?,
+                        latest: time(answer.body),
+                    })),
+                    status => Ok(refused(status)),
                 }
             }
-            (Some(replica), Way::Stream) => match &mut open.stream {
-                Some(messages) => read_on(&mut open.connection, messages, replica).await?,
-                None => {
-                    let request = self.requests.stream(replica.next_offset());
-                    match open.connection.ask_stream(request).await? {
-                        Streamed::Begun => {
-                            open.stream = Some(Messages::default());
-                            Turn::Followed(0)
-                        }
-                        Streamed::Answered(answer) => refused(answer.status),
+            (Way::Stream, Some(messages)) => read_on(&mut open.connection, messages, held).await,
+            (Way::Stream, none) => {
+                let request = self.requests.stream(held.next_offset());
+                match open.connection.ask_stream(request).await? {
+                    Streamed::Begun => {
+                        *none = Some(Messages::default());
+                        Ok(Turn::Followed(News::default()))
                     }
+                    Streamed::Answered(answer) => Ok(refused(answer.status)),
                 }
-            },
-        };
-        self.open = Some(open);
-        Ok(turn)
+            }
+        }
     }
 }
 
@@ -160,29 +194,35 @@ fn refused(status: u16) -> Turn {
     }
 }
 
-async fn read_on(
+async fn read_on<H: Holding>(
     connection: &mut Connection,
     messages: &mut Messages,
-    replica: &mut Replica,
+    held: &mut H,
 ) -> Result<Turn, FollowError> {
     let goes_on = connection.next_piece(messages.buffer()).await?;
-    let mut count = 0;
+    let mut news = News::default();
     while let Some(message) = messages.take_next() {
         if message.event == "error" {
             return Ok(refused(status_of(&message)));
         }
-        replica.apply_event(message.data.as_bytes())?;
-        count += 1;
+        held.take_message(&message)?;
+        news.events += 1;
+        news.latest = time(message.data.as_bytes());
     }
     match goes_on {
-        true => Ok(Turn::Followed(count)),
+        true => Ok(Turn::Followed(news)),
         // It ended well: the server stops.
         false => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
     }
 }
 
+/// When the last of the events in `text` took effect.
+fn time(text: &[u8]) -> Option<SystemTime> {
+    humantime::parse_rfc3339(last_timestamp(text)?).ok()
+}
+
 /// Of the problem that a stream ended with.
-fn status_of(message: &Message) -> u16 {
+fn status_of(message: &Message<'_>) -> u16 {
     let problem: Result<serde_json::Value, _> = serde_json::from_str(&message.data);
     let status = problem.ok().and_then(|problem| problem["status"].as_u64());
     status

@@ -1,14 +1,16 @@
 //! A stream of server-sent events, read as its rules say.
 
+use std::borrow::Cow;
+
 /// A message of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Message {
+pub struct Message<'a> {
     /// `id`: the offset, of events.
     pub id: Option<u64>,
     /// `event`: the type, or `error`.
-    pub event: String,
+    pub event: Cow<'a, str>,
     /// `data`, its lines joined.
-    pub data: String,
+    pub data: Cow<'a, str>,
 }
 
 /// What has come of a stream and was not taken yet.
@@ -28,39 +30,44 @@ impl Messages {
     }
 
     /// The next whole message; comments are none.
-    pub fn take_next(&mut self) -> Option<Message> {
+    pub fn take_next(&mut self) -> Option<Message<'_>> {
         loop {
-            let rest = &self.text[self.taken..];
-            let end = memchr::memmem::find(rest, b"\n\n")?;
-            let block = String::from_utf8_lossy(&rest[..end]).into_owned();
-            self.taken += end + 2;
-            if let Some(message) = read(&block) {
-                return Some(message);
+            let start = self.taken;
+            let length = memchr::memmem::find(&self.text[start..], b"\n\n")?;
+            self.taken = start + length + 2;
+            let block = start..start + length;
+            if has_data(&self.text[block.clone()]) {
+                return Some(read(&self.text[block]));
             }
         }
     }
 }
 
-fn read(block: &str) -> Option<Message> {
+fn has_data(block: &[u8]) -> bool {
+    let mut lines = block.split(|byte| *byte == b'\n');
+    lines.any(|line| line == b"data" || line.starts_with(b"data:"))
+}
+
+fn read(block: &[u8]) -> Message<'_> {
     let mut message = Message::default();
-    let mut is_message = false;
-    for line in block.lines() {
-        let (field, value) = line.split_once(':').unwrap_or((line, ""));
-        let value = value.strip_prefix(' ').unwrap_or(value);
+    for line in block.split(|byte| *byte == b'\n') {
+        let colon = memchr::memchr(b':', line);
+        let (field, value) = colon.map_or((line, &b""[..]), |at| (&line[..at], &line[at + 1..]));
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        let value = String::from_utf8_lossy(value);
         match field {
-            "id" => message.id = value.parse().ok(),
-            "event" => value.clone_into(&mut message.event),
-            "data" => {
-                if is_message {
-                    message.data.push('\n');
-                }
-                is_message = true;
-                message.data.push_str(value);
+            b"id" => message.id = value.parse().ok(),
+            b"event" => message.event = value,
+            b"data" if message.data.is_empty() => message.data = value,
+            b"data" => {
+                let data = message.data.to_mut();
+                data.push('\n');
+                data.push_str(&value);
             }
             _ => {}
         }
     }
-    is_message.then_some(message)
+    message
 }
 
 #[cfg(test)]
@@ -75,17 +82,16 @@ mod tests {
             let mut found = Vec::new();
             for part in [&text[..cut], &text[cut..]] {
                 messages.buffer().extend_from_slice(part);
-                found.extend(std::iter::from_fn(|| messages.take_next()));
+                while let Some(message) = messages.take_next() {
+                    found.push((
+                        message.id,
+                        message.event.into_owned(),
+                        message.data.into_owned(),
+                    ));
+                }
             }
-            let first = Message {
-                id: Some(7),
-                event: "a".to_owned(),
-                data: "{\"b\":1}".to_owned(),
-            };
-            let second = Message {
-                data: "x\ny".to_owned(),
-                ..Message::default()
-            };
+            let first = (Some(7), "a".to_owned(), "{\"b\":1}".to_owned());
+            let second = (None, String::new(), "x\ny".to_owned());
             assert_eq!(vec![first, second], found, "{cut}");
             assert_eq!(b"id: 8", messages.buffer().as_slice());
         }

@@ -6,12 +6,17 @@
 //!                 save  from_snapshot              410: what it asks for is gone, so begin with the snapshot again
 //! ```
 //!
-//! [`Replica`] is pure: bytes in, state out. [`Follower`] keeps one up to date over a connection.
+//! [`Replica`] is pure: bytes in, state out; [`Place`] is one that keeps nothing but where it is. [`Follower`] keeps either
+//! up to date over a connection.
 
 mod follower;
+mod holding;
 mod messages;
+mod place;
 mod replica;
 
-pub use follower::{FollowError, Follower, Turn, Way};
+pub use follower::{FollowError, Follower, News, Turn, Way};
+pub use holding::{FeedError, Holding};
 pub use messages::{Message, Messages};
-pub use replica::{Product, Replica, ReplicaError};
+pub use place::Place;
+pub use replica::{Product, Replica};

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::{FeedError, Holding, Message};
+
 /// A product as the server wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
@@ -19,32 +21,6 @@ pub struct Product {
 pub struct Replica {
     products: BTreeMap<String, Product>,
     next_offset: u64,
-}
-
-/// Why a copy cannot go on.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReplicaError {
-    /// What came is not what the server sends.
-    #[error("it cannot be read: {0}")]
-    Unreadable(String),
-    /// Offsets are dense.
-    #[error("the event with offset {expected} is missing: {found} came")]
-    OffsetSkipped {
-        /// The offset that should have come.
-        expected: u64,
-        /// The one that came.
-        found: u64,
-    },
-    /// Versions of a product grow by 1.
-    #[error("product {product} went from version {held} to {found}")]
-    VersionSkipped {
-        /// The product.
-        product: String,
-        /// The version before.
-        held: u64,
-        /// The one that came.
-        found: u64,
-    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,12 +57,8 @@ struct Event<'a> {
     data: &'a RawValue,
 }
 
-impl Replica {
-    /// From a snapshot, or from what [`Replica::save`] wrote.
-    ///
-    /// # Errors
-    /// If it is none.
-    pub fn from_snapshot(json: &[u8]) -> Result<Replica, ReplicaError> {
+impl Holding for Replica {
+    fn from_snapshot(json: &[u8]) -> Result<Replica, FeedError> {
         let snapshot: Snapshot<'_> = read(json)?;
         let mut products = BTreeMap::new();
         for json in snapshot.products {
@@ -103,7 +75,26 @@ impl Replica {
         })
     }
 
-    /// What [`Replica::from_snapshot`] reads.
+    fn next_offset(&self) -> u64 {
+        self.next_offset
+    }
+
+    fn take_page(&mut self, json: &[u8]) -> Result<u64, FeedError> {
+        let page: Page<'_> = read(json)?;
+        for event in &page.events {
+            self.apply(event)?;
+        }
+        FeedError::unless_next(self.next_offset, page.next_offset)?;
+        Ok(page.events.len() as u64)
+    }
+
+    fn take_message(&mut self, message: &Message<'_>) -> Result<(), FeedError> {
+        self.apply(&read(message.data.as_bytes())?)
+    }
+}
+
+impl Replica {
+    /// What [`Holding::from_snapshot`] reads.
     pub fn save(&self) -> Vec<u8> {
         let raw = |product: &Product| RawValue::from_string(product.json.to_string());
         let products: Result<Vec<_>, _> = self.products.values().map(raw).collect();
@@ -115,54 +106,18 @@ impl Replica {
         serde_json::to_vec(&snapshot).expect("it can be written to memory")
     }
 
-    /// The first offset that is not in it.
-    pub fn next_offset(&self) -> u64 {
-        self.next_offset
-    }
-
     /// The products, by id.
     pub fn products(&self) -> &BTreeMap<String, Product> {
         &self.products
     }
 
-    /// Takes a page of all events from [`Replica::next_offset`] on. Returns how many it had.
-    ///
-    /// # Errors
-    /// If it does not go on where this copy ends; what came before the fault is in it.
-    pub fn apply_page(&mut self, json: &[u8]) -> Result<usize, ReplicaError> {
-        let page: Page<'_> = read(json)?;
-        for event in &page.events {
-            self.apply(event)?;
-        }
-        self.expect(page.next_offset)?;
-        Ok(page.events.len())
-    }
-
-    /// Takes an event as a stream brings it.
-    ///
-    /// # Errors
-    /// As [`Replica::apply_page`].
-    pub fn apply_event(&mut self, json: &[u8]) -> Result<(), ReplicaError> {
-        self.apply(&read(json)?)
-    }
-
-    fn expect(&self, found: u64) -> Result<(), ReplicaError> {
-        match self.next_offset == found {
-            true => Ok(()),
-            false => Err(ReplicaError::OffsetSkipped {
-                expected: self.next_offset,
-                found,
-            }),
-        }
-    }
-
     /// An event not newer than what is held was in the snapshot already.
-    fn apply(&mut self, event: &Event<'_>) -> Result<(), ReplicaError> {
-        self.expect(event.offset)?;
+    fn apply(&mut self, event: &Event<'_>) -> Result<(), FeedError> {
+        FeedError::unless_next(self.next_offset, event.offset)?;
         let held = self.products.get(&event.product_id);
         let held = held.map(|product| product.version);
         if let Some(held) = held.filter(|held| event.version > held + 1) {
-            return Err(ReplicaError::VersionSkipped {
+            return Err(FeedError::VersionSkipped {
                 product: event.product_id.clone(),
                 held,
                 found: event.version,
@@ -188,8 +143,8 @@ impl Replica {
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, ReplicaError> {
-    serde_json::from_slice(json).map_err(|error| ReplicaError::Unreadable(error.to_string()))
+fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, FeedError> {
+    serde_json::from_slice(json).map_err(|error| FeedError::Unreadable(error.to_string()))
 }
 
 #[cfg(test)]
@@ -218,6 +173,13 @@ mod tests {
         Replica::from_snapshot(snapshot.as_bytes()).unwrap()
     }
 
+    fn take(replica: &mut Replica, event: &str) -> Result<(), FeedError> {
+        replica.take_message(&Message {
+            data: event.into(),
+            ..Message::default()
+        })
+    }
+
     fn versions(replica: &Replica) -> Vec<(&str, u64)> {
         let products = replica.products().iter();
         products
@@ -236,7 +198,7 @@ mod tests {
             event(14, "product_created", "c", 1),
         ];
         let page = page(&events, 15);
-        assert_eq!(Ok(5), replica.apply_page(page.as_bytes()));
+        assert_eq!(Ok(5), replica.take_page(page.as_bytes()));
         assert_eq!(vec![("a", 4), ("c", 1)], versions(&replica));
         assert_eq!(15, replica.next_offset());
         assert_eq!(product("a", 4), replica.products()["a"].json.as_ref());
@@ -246,24 +208,24 @@ mod tests {
     fn nothing_is_skipped_in_silence() {
         let mut replica = replica();
         let ahead = event(11, "inventory_updated", "a", 4);
-        let skipped = ReplicaError::OffsetSkipped {
+        let skipped = FeedError::OffsetSkipped {
             expected: 10,
             found: 11,
         };
-        assert_eq!(Err(skipped), replica.apply_event(ahead.as_bytes()));
+        assert_eq!(Err(skipped), take(&mut replica, &ahead));
         let newer = event(10, "inventory_updated", "a", 5);
-        let skipped = ReplicaError::VersionSkipped {
+        let skipped = FeedError::VersionSkipped {
             product: "a".to_owned(),
             held: 3,
             found: 5,
         };
-        assert_eq!(Err(skipped), replica.apply_event(newer.as_bytes()));
-        let skipped = ReplicaError::OffsetSkipped {
+        assert_eq!(Err(skipped), take(&mut replica, &newer));
+        let skipped = FeedError::OffsetSkipped {
             expected: 10,
             found: 12,
         };
-        assert_eq!(Err(skipped), replica.apply_page(page(&[], 12).as_bytes()));
-        assert!(replica.apply_page(b"{}").is_err());
+        assert_eq!(Err(skipped), replica.take_page(page(&[], 12).as_bytes()));
+        assert!(replica.take_page(b"{}").is_err());
         assert_eq!(10, replica.next_offset());
     }
 
@@ -271,7 +233,7 @@ mod tests {
     fn a_copy_that_was_saved_goes_on_where_it_was() {
         let mut replica = replica();
         let created = event(10, "product_created", "c", 1);
-        replica.apply_event(created.as_bytes()).unwrap();
+        take(&mut replica, &created).unwrap();
         assert_eq!(Ok(replica.clone()), Replica::from_snapshot(&replica.save()));
     }
 }
