@@ -37,6 +37,7 @@ use crate::runtime::lane::{Doorbell, Receiver, Sender};
 use crate::runtime::reloadable::{Follower, Reloadable};
 use crate::runtime::tcp::{self, Listener, Stream};
 use crate::runtime::tls::Tls;
+use crate::runtime::turns::Turns;
 use crate::shard::router::Router;
 use admission::{Admission, Full};
 use auth::Keys;
@@ -52,6 +53,9 @@ const FEED_TURN: usize = 16;
 /// The same while a request to a shard is under way: its way leads through two operations of the disk, each of which waits
 /// for a turn.
 const FEED_TURN_BESIDE_REQUESTS: usize = 4;
+/// Slices of the stock that are made or waited for at a time, however many stores ask for all of it: some 70 us each, and
+/// updates are seen in between.
+const SLICES_AT_ONCE: usize = 4;
 /// How long accepting pauses after an error, such as too many open files.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(50);
 /// How many connections over a bound are told so at a time; any more are closed without a word.
@@ -126,6 +130,8 @@ pub struct Acceptor {
     tls: Option<Follower<Tls>>,
     /// The memory of request bodies.
     pub bodies: Rc<BodyMemory>,
+    /// Who may ask for the next slice of the stock.
+    pub slices: Turns,
     uptime: Uptime,
     now_ms: Cell<u64>,
     next_request_id: Cell<u128>,
@@ -173,6 +179,7 @@ pub async fn run(wiring: Wiring) {
         refusing: Cell::new(0),
         tls: wiring.tls.map(|tls| tls.follow()),
         bodies: Rc::new(BodyMemory::new(wiring.body_bytes_max)),
+        slices: Turns::new(SLICES_AT_ONCE),
         now_ms: Cell::new(uptime.now_ms()),
         uptime,
         next_request_id: Cell::new(wiring.request_id_seed),

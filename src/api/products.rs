@@ -233,6 +233,10 @@ impl SnapshotState {
 }
 
 async fn ask_slice(acceptor: &Acceptor, shard: usize, after: Option<Box<str>>) -> Option<Slice> {
+    let _turn = acceptor.slices.take().await;
+    // Where the shard is on this CPU and the store reads fast, nothing here waits for I/O: updates that come meanwhile
+    // would only be seen when the whole stock is sent.
+    executor::let_io_run().await;
     for _ in 0..SLICE_RETRIES {
         let page = PageAfter {
             after: after.clone(),

@@ -12,3 +12,4 @@ pub mod simulation;
 pub mod sockets;
 pub mod tcp;
 pub mod tls;
+pub mod turns;

@@ -219,6 +219,9 @@ async fn take(role: &Role, snapshots: &Snapshots) -> io::Result<Option<Made>> {
             writer.push(&part.part);
             if writer.is_piece_full() {
                 writer = executor::blocking(move || writer.flush()).await?;
+            } else {
+                // Nothing here waits for I/O where the shards are on this CPU, and updates are no later than a part.
+                executor::let_io_run().await;
             }
             after = part.more_after;
             if after.is_none() {
