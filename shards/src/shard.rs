@@ -137,13 +137,15 @@ impl Shard {
         product.available = quantity;
         touch(product, now, self.ticket);
         let receipt = self::standing(product);
-        let remembered = self.memory.remember(Entry {
-            identity: update.identity,
-            hash: identity_hash,
-            delta: update.delta,
-            receipt,
-            ticket: self.ticket,
-        });
+        let remembered = self.memory.remember(
+            identity_hash,
+            Entry {
+                identity: update.identity,
+                delta: update.delta,
+                receipt,
+                ticket: self.ticket,
+            },
+        );
         Verdict {
             remembered: Some(remembered),
             ..Verdict::changed(
@@ -437,10 +439,8 @@ impl Shard {
     ) {
         self.advance(receipt.at);
         if self.memory.is_live(receipt.at, now) {
-            let identity = identity();
             self.memory.restore(Entry {
-                hash: self.memory.hash_of(&identity),
-                identity,
+                identity: identity(),
                 delta,
                 receipt,
                 ticket: Ticket(0),

@@ -1,26 +1,30 @@
 //! The memory of applied updates: it finds the first answer of a repeat, forgets after the TTL, and is bounded.
 //!
 //! ```text
-//!   table: hash(identity) ──▶ sequence ─┐
-//!   entries (oldest first): [ e, e, e, e, e ]      sequence - first_sequence = index
+//!   table: hash(identity) ──▶ number ─┐
+//!   entries (oldest first): [ e, e, e, e, e ]
 //!                             ▲ expire pops here  ▲ remember pushes here
 //! ```
 //!
-//! The TTL is the same for all, so order of effect is order of expiry and no entry is stored twice.
+//! The TTL is the same for all, so order of effect is order of expiry and no entry is stored twice. Both grow in small steps.
 
-use std::collections::VecDeque;
+mod entries;
+mod table;
 
 use ahash::RandomState;
-use hashbrown::hash_table::{self, HashTable};
 
 use crate::{Identity, Receipt, Ticket, Timestamp};
+use entries::Entries;
+use table::Table;
+
+/// How many expired entries an update that meets a full memory clears away at most, so that no single update
+/// pays for all of them.
+const ROOM_SLICE: usize = 64;
 
 /// One applied update.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub identity: Identity,
-    /// Of the identity, by [`Memory::hash_of`].
-    pub hash: u64,
     pub delta: i64,
     pub receipt: Receipt,
     pub ticket: Ticket,
@@ -29,9 +33,8 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) struct Memory {
     hasher: RandomState,
-    table: HashTable<u64>,
-    entries: VecDeque<Entry>,
-    first_sequence: u64,
+    table: Table,
+    entries: Entries,
     ttl_ms: u64,
     entries_max: usize,
 }
@@ -44,9 +47,8 @@ impl Memory {
         );
         Memory {
             hasher,
-            table: HashTable::new(),
-            entries: VecDeque::new(),
-            first_sequence: 0,
+            table: Table::new(),
+            entries: Entries::default(),
             ttl_ms,
             entries_max,
         }
@@ -67,11 +69,8 @@ impl Memory {
 
     /// The entry of `identity`, which has `hash`, unless its time is over.
     pub fn find(&self, identity: &Identity, hash: u64, now: Timestamp) -> Option<&Entry> {
-        let sequence = self.table.find(hash, |&sequence| {
-            let entry = self.entry(sequence);
-            entry.hash == hash && entry.identity == *identity
-        })?;
-        let entry = self.entry(*sequence);
+        let is_it = |number| self.entries.get(number).identity == *identity;
+        let entry = self.entries.get(self.table.find(hash, is_it)?);
         self.is_live(entry.receipt.at, now).then_some(entry)
     }
 
@@ -83,30 +82,24 @@ impl Memory {
         self.entries.len() < self.entries_max
     }
 
-    /// Remembers `entry`; the caller has made room. Takes the place of an expired one with the same identity.
-    pub fn remember(&mut self, entry: Entry) -> &Identity {
+    /// Remembers `entry`, whose identity has `hash`; the caller has made room. Takes the place of an expired one with the same
+    /// identity.
+    pub fn remember(&mut self, hash: u64, entry: Entry) -> &Identity {
         assert!(self.entries.len() < self.entries_max, "room is made first");
-        self.insert(entry);
+        self.insert(hash, entry);
         &self.entries.back().expect("it was just pushed").identity
     }
 
     /// Remembers `entry` from the journal. The promise was given, so the bound does not apply.
     pub fn restore(&mut self, entry: Entry) {
-        self.insert(entry);
+        self.insert(self.hash_of(&entry.identity), entry);
     }
 
-    fn insert(&mut self, entry: Entry) {
-        let sequence = self.first_sequence + self.entries.len() as u64;
-        let (entries, first) = (&self.entries, self.first_sequence);
-        let at = |sequence: u64| &entries[(sequence - first) as usize];
-        let same = |&s: &u64| at(s).hash == entry.hash && at(s).identity == entry.identity;
-        match self.table.entry(entry.hash, same, |&s| at(s).hash) {
-            hash_table::Entry::Occupied(mut slot) => *slot.get_mut() = sequence,
-            hash_table::Entry::Vacant(slot) => {
-                slot.insert(sequence);
-            }
-        }
-        self.entries.push_back(entry);
+    fn insert(&mut self, hash: u64, entry: Entry) {
+        let entries = &self.entries;
+        let is_same = |number| entries.get(number).identity == entry.identity;
+        self.table.insert(hash, entries.next(), is_same);
+        self.entries.push(entry);
     }
 
     /// Forgets up to `limit` entries whose time is over, oldest first. Returns how many.
@@ -123,25 +116,13 @@ impl Memory {
             Some(oldest) if !self.is_live(oldest.receipt.at, now) => {}
             _ => return false,
         }
-        let sequence = self.first_sequence;
-        let hash = self.entries[0].hash;
-        // Not found where a later update with the same identity took its place in the table.
-        if let Ok(slot) = self.table.find_entry(hash, |&s| s == sequence) {
-            slot.remove();
+        if let Some((number, entry)) = self.entries.pop() {
+            // Not found where a later update with the same identity took its place in the table.
+            self.table.remove(self.hash_of(&entry.identity), number);
         }
-        self.entries.pop_front();
-        self.first_sequence += 1;
         true
     }
-
-    fn entry(&self, sequence: u64) -> &Entry {
-        &self.entries[(sequence - self.first_sequence) as usize]
-    }
 }
-
-/// How many expired entries an update that meets a full memory clears away at most, so that no single update
-/// pays for all of them.
-const ROOM_SLICE: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -156,11 +137,9 @@ mod tests {
         memory.find(&identity, memory.hash_of(&identity), Timestamp(now))
     }
 
-    fn entry(key: &str, at: u64) -> Entry {
-        let identity = Identity::new("s", "p", key);
+    pub(super) fn entry(key: &str, at: u64) -> Entry {
         Entry {
-            hash: memory(1, 1).hash_of(&identity),
-            identity,
+            identity: Identity::new("s", "p", key),
             delta: 1,
             receipt: Receipt {
                 quantity: 1,
@@ -171,10 +150,15 @@ mod tests {
         }
     }
 
+    fn remember(memory: &mut Memory, key: &str, at: u64) {
+        let entry = entry(key, at);
+        memory.remember(memory.hash_of(&entry.identity), entry);
+    }
+
     #[test]
     fn it_forgets_exactly_when_the_time_is_over() {
         let mut memory = memory(10, 4);
-        memory.remember(entry("a", 100));
+        remember(&mut memory, "a", 100);
         assert!(find(&memory, "a", 109).is_some());
         assert!(find(&memory, "a", 110).is_none());
         assert_eq!(0, memory.expire(Timestamp(109), 10));
@@ -185,8 +169,8 @@ mod tests {
     #[test]
     fn a_full_memory_makes_room_only_from_what_has_expired() {
         let mut memory = memory(10, 2);
-        memory.remember(entry("a", 0));
-        memory.remember(entry("b", 5));
+        remember(&mut memory, "a", 0);
+        remember(&mut memory, "b", 5);
         assert!(!memory.make_room(Timestamp(9)));
         assert!(memory.make_room(Timestamp(10)));
         assert_eq!(1, memory.len());
@@ -195,8 +179,8 @@ mod tests {
     #[test]
     fn a_key_used_again_after_its_time_outlives_the_first_use() {
         let mut memory = memory(10, 4);
-        memory.remember(entry("a", 0));
-        memory.remember(entry("a", 20));
+        remember(&mut memory, "a", 0);
+        remember(&mut memory, "a", 20);
         assert_eq!(1, memory.expire(Timestamp(20), 10));
         let found = find(&memory, "a", 21).expect("the second use");
         assert_eq!(Timestamp(20), found.receipt.at);

@@ -1,0 +1,107 @@
+//! Where an entry is, by the hash of its identity. In parts that grow one by one, so that no request waits for the whole
+//! table to be laid out anew: of 16,000,000 entries a part has 16,000.
+
+use hashbrown::hash_table::{Entry, HashTable};
+
+/// Parts. A power of two.
+const PARTS: usize = 1024;
+
+/// A table of numbers.
+#[derive(Debug)]
+pub struct Table {
+    parts: Box<[HashTable<Slot>]>,
+}
+
+/// With its hash, so that a part that grows looks at nothing else.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    hash: u64,
+    number: u64,
+}
+
+impl Table {
+    pub fn new() -> Table {
+        Table {
+            parts: (0..PARTS).map(|_| HashTable::new()).collect(),
+        }
+    }
+
+    /// The number that has `hash` and for which `is_it` says so.
+    pub fn find(&self, hash: u64, is_it: impl Fn(u64) -> bool) -> Option<u64> {
+        let found = self.parts[part_of(hash)].find(hash, matches(hash, is_it));
+        found.map(|slot| slot.number)
+    }
+
+    /// Puts `number` in, in place of the one for which `is_it` says so, if there is one.
+    pub fn insert(&mut self, hash: u64, number: u64, is_it: impl Fn(u64) -> bool) {
+        let part = &mut self.parts[part_of(hash)];
+        match part.entry(hash, matches(hash, is_it), |slot| slot.hash) {
+            Entry::Occupied(mut slot) => slot.get_mut().number = number,
+            Entry::Vacant(slot) => {
+                slot.insert(Slot { hash, number });
+            }
+        }
+    }
+
+    /// Takes `number` out, if it is in.
+    pub fn remove(&mut self, hash: u64, number: u64) {
+        let part = &mut self.parts[part_of(hash)];
+        if let Ok(slot) = part.find_entry(hash, matches(hash, |other| other == number)) {
+            slot.remove();
+        }
+    }
+
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.parts.iter().all(HashTable::is_empty)
+    }
+}
+
+fn matches(hash: u64, is_it: impl Fn(u64) -> bool) -> impl Fn(&Slot) -> bool {
+    move |slot| slot.hash == hash && is_it(slot.number)
+}
+
+/// By bits from the middle: a hash table uses the lowest and the highest.
+fn part_of(hash: u64) -> usize {
+    (hash >> 32) as usize % PARTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Spreads numbers over all bits.
+    fn hash(number: u64) -> u64 {
+        number.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+
+    #[test]
+    fn numbers_are_found_replaced_and_gone() {
+        let mut table = Table::new();
+        for number in 0..100_000 {
+            table.insert(hash(number), number, |_| false);
+        }
+        for number in 0..100_000 {
+            let is_it = |other| other == number;
+            assert_eq!(Some(number), table.find(hash(number), is_it));
+            table.insert(hash(number), number + 1_000_000, is_it);
+        }
+        for number in 0..100_000 {
+            table.remove(hash(number), number);
+            let any = table.find(hash(number), |_| true);
+            assert_eq!(Some(number + 1_000_000), any);
+            table.remove(hash(number), number + 1_000_000);
+            assert_eq!(None, table.find(hash(number), |_| true));
+        }
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn the_same_hash_does_not_make_the_same() {
+        let mut table = Table::new();
+        table.insert(7, 1, |_| false);
+        table.insert(7, 2, |other| other == 2);
+        assert_eq!(Some(1), table.find(7, |number| number == 1));
+        assert_eq!(Some(2), table.find(7, |number| number == 2));
+    }
+}
