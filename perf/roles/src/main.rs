@@ -1,12 +1,14 @@
-//! `roles`: what the sequencer and a shard cost by themselves, each on one CPU, as JSON. See `perf/roles/README.md`.
+//! `roles`: what acceptor, shard and sequencer cost by themselves, each on one CPU, as JSON. See `perf/roles/README.md`.
 //!
 //! ```text
 //!   driver (one CPU)                                 role (one CPU, an executor)
 //!   made beforehand: decisions ──lanes──▶ sequencer ──groups──▶ null disk, or the journal
 //!   made beforehand: requests  ──lanes──▶ shard ──decisions──▶ dropped by the driver
 //!                    answers   ◀──lanes──
+//!   connections ──loopback──▶ acceptor ──requests──▶ answered by the driver, in the shard's place
 //! ```
 
+mod acceptor;
 mod bed;
 mod figures;
 mod make;
@@ -31,7 +33,7 @@ struct Options {
     /// How often each is measured; the first time, to warm up, does not count.
     #[arg(long, default_value_t = 9)]
     rounds: usize,
-    /// Events or requests of a round.
+    /// Events or requests of a round; of acceptors a quarter.
     #[arg(long, default_value_t = 200_000)]
     count: usize,
     /// The CPU of the role.
@@ -53,6 +55,9 @@ struct Case {
     meaning: &'static str,
     run: Run,
 }
+
+/// A request over a connection costs as much as so many messages between cores.
+const REQUESTS_OF_CHANGES: usize = 4;
 
 type Run = Box<dyn Fn(Cpus, usize) -> Result<Round, String>>;
 
@@ -77,6 +82,11 @@ fn cases() -> Vec<Case> {
     };
     let shard = |setup: shard::Setup| -> Run {
         Box::new(move |cpus, count| shard::round(cpus, count, setup))
+    };
+    let acceptor = |asks| -> Run {
+        Box::new(move |cpus, count| {
+            acceptor::round(cpus, count.div_ceil(REQUESTS_OF_CHANGES), asks)
+        })
     };
     let single = sequencer::Setup {
         window: 4_000,
@@ -145,6 +155,16 @@ fn cases() -> Vec<Case> {
                 asks: shard::Asks::Reads,
                 ..updates
             }),
+        ),
+        case(
+            "acceptor-updates",
+            "single updates over 64 connections; the shard's place answers at once",
+            acceptor(acceptor::Asks::Updates),
+        ),
+        case(
+            "acceptor-reads",
+            "reads of one product, likewise",
+            acceptor(acceptor::Asks::Reads),
         ),
     ]
 }

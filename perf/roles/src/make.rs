@@ -17,7 +17,7 @@ pub fn shard(products: usize) -> Shard {
         idempotency_ttl_ms: 120_000,
         idempotency_entries_max: 1 << 24,
     };
-    let mut shard = Shard::new(limits, RandomState::with_seeds(1, 2, 3, 4));
+    let mut shard = Shard::new(limits, hasher());
     for number in 0..products {
         shard.create(
             BEGINNING,
@@ -30,6 +30,11 @@ pub fn shard(products: usize) -> Shard {
         );
     }
     shard
+}
+
+/// The same in each run.
+pub fn hasher() -> RandomState {
+    RandomState::with_seeds(1, 2, 3, 4)
 }
 
 /// Of a product.
