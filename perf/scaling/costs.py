@@ -1,5 +1,5 @@
-"""What each role costs, from what was measured: `perf/roles` for shards and the sequencer; for acceptors the same once there is
-such a figure, else what is left of the whole server's CPU time beside it (`perf/compare`)."""
+"""What each role costs, from what was measured by `perf/roles`; of a report without acceptors, theirs is what is left of the whole
+server's CPU time beside the others (`perf/compare`)."""
 import json
 import statistics
 
@@ -8,6 +8,9 @@ from model import Costs
 # Cases of `roles` by role and kind.
 CASES = {"shard": {"update": "shard-updates-250k", "read": "shard-reads"}, "sequencer": {"update": "sequencer"},
          "acceptor": {"update": "acceptor-updates", "read": "acceptor-reads"}}
+# Where the costs of acceptors come from, in words.
+ALONE = "measured alone (`roles`)"
+LEFT_OVER = "what is left of the whole server's CPU time, kernel and disk included"
 # Jobs of `perf/compare` by kind.
 JOBS = {"update": "updates", "read": "reads"}
 
@@ -17,7 +20,7 @@ def from_measurements(roles, server_us=None, **assumptions):
     and, in words, where those of acceptors come from."""
     us = {role: {kind: roles["roles"][case]["cpuUs"]["median"] for kind, case in kinds.items() if case in roles["roles"]} for role, kinds in CASES.items()}
     if set(us["acceptor"]) == set(CASES["acceptor"]):
-        return Costs(us, **assumptions), "measured alone (`roles`)"
+        return Costs(us, **assumptions), ALONE
     if not server_us:
         raise ValueError("there is no figure of an acceptor alone: name samples of perf/compare, or give the server's CPU time for a request")
     for kind, whole in server_us.items():
@@ -25,7 +28,7 @@ def from_measurements(roles, server_us=None, **assumptions):
         if rest <= 0:
             raise ValueError(f"shard and sequencer cost more for one {kind} than the whole server: the figures are of different machines")
         us["acceptor"].setdefault(kind, rest)
-    return Costs(us, **assumptions), "what is left of the whole server's CPU time, kernel and disk included"
+    return Costs(us, **assumptions), LEFT_OVER
 
 
 def of_server(samples_path):

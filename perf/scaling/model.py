@@ -9,7 +9,7 @@ ROLES = ["acceptor", "shard", "sequencer"]
 KINDS = ["update", "read"]
 # As `src/plan/layout.rs`: from here on every role has CPUs of its own, and of so many CPUs one at most runs shards.
 CPUS_LARGE = 8
-CPUS_PER_SHARD_CPU = 4
+CPUS_PER_SHARD_CPU = 8
 DEFAULT_SHARDS = 4
 
 

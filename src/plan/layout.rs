@@ -7,9 +7,9 @@ use super::{CpuPlan, ExecutorPlan, Machine, PlanError, Role};
 /// From here on every role has CPUs of its own; below, shards fold in with acceptors.
 pub(super) const CPUS_LARGE: usize = 8;
 
-/// Of a large machine's CPUs, one in so many runs shards at most: a shard costs an eighth of an acceptor, and a quarter leaves
-/// room for skew.
-const CPUS_PER_SHARD_CPU: usize = 4;
+/// Of a large machine's CPUs, one in so many runs shards at most: an acceptor costs a request some thirteen times what a shard does
+/// (docs/SCALING.md), and popular products make one shard busier than the others.
+const CPUS_PER_SHARD_CPU: usize = 8;
 
 /// The CPUs of a future executor.
 #[derive(Clone, Debug)]

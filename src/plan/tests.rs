@@ -68,53 +68,54 @@ fn eight_cpus_give_every_role_cpus_of_its_own() {
          acceptor-2 pinned 2 acceptor 2
          acceptor-3 pinned 3 acceptor 3
          acceptor-4 pinned 4 acceptor 4
-         shard-0 pinned 5 shard 0,2
-         shard-1 pinned 6 shard 1,3
+         acceptor-5 pinned 5 acceptor 5
+         shard-0 pinned 6 shard 0-3
          sequencer fenced 0-7 sequencer
-         executors 8, acceptors 5, shards 4, lane spin 0 us",
+         executors 8, acceptors 6, shards 4, lane spin 0 us",
     );
 }
 
+/// The plan of a machine where acceptors and shards have CPUs of their own.
+fn apart(acceptors: u16, shards: &[&str], lane_spin_us: u16) -> String {
+    let mut expected = String::new();
+    for cpu in 0..acceptors {
+        expected += &format!("acceptor-{cpu} pinned {cpu} acceptor {cpu}\n");
+    }
+    for (executor, numbers) in shards.iter().enumerate() {
+        let cpu = usize::from(acceptors) + executor;
+        expected += &format!("shard-{executor} pinned {cpu} shard {numbers}\n");
+    }
+    expected
+        + &format!(
+            "sequencer fenced 0-{0} sequencer\n",
+            usize::from(acceptors) + shards.len()
+        )
+        + &format!(
+            "executors {}, acceptors {acceptors}, shards 4, lane spin {lane_spin_us} us",
+            usize::from(acceptors) + shards.len() + 1
+        )
+}
+
 #[test]
-fn sixteen_cpus_give_each_of_four_shards_a_cpu() {
-    check(
-        &plan(&machine(16), 4, None),
-        "acceptor-0 pinned 0 acceptor 0
-         acceptor-1 pinned 1 acceptor 1
-         acceptor-2 pinned 2 acceptor 2
-         acceptor-3 pinned 3 acceptor 3
-         acceptor-4 pinned 4 acceptor 4
-         acceptor-5 pinned 5 acceptor 5
-         acceptor-6 pinned 6 acceptor 6
-         acceptor-7 pinned 7 acceptor 7
-         acceptor-8 pinned 8 acceptor 8
-         acceptor-9 pinned 9 acceptor 9
-         acceptor-10 pinned 10 acceptor 10
-         shard-0 pinned 11 shard 0
-         shard-1 pinned 12 shard 1
-         shard-2 pinned 13 shard 2
-         shard-3 pinned 14 shard 3
-         sequencer fenced 0-15 sequencer
-         executors 16, acceptors 11, shards 4, lane spin 20 us",
-    );
+fn sixteen_cpus_have_two_for_shards() {
+    let expected = apart(13, &["0,2", "1,3"], 0);
+    check(&plan(&machine(16), 4, None), &expected);
+}
+
+#[test]
+fn thirty_two_cpus_give_each_of_four_shards_a_cpu() {
+    let expected = apart(27, &["0", "1", "2", "3"], 20);
+    check(&plan(&machine(32), 4, None), &expected);
 }
 
 #[test]
 fn sixty_four_cpus_are_acceptors_but_for_the_shards_and_the_sequencer() {
-    let mut expected = String::new();
-    for cpu in 0..51 {
-        expected += &format!("acceptor-{cpu} pinned {cpu} acceptor {cpu}\n");
-    }
-    for shard in 0..12 {
-        expected += &format!("shard-{shard} pinned {} shard {shard}\n", 51 + shard);
-    }
-    expected += "sequencer fenced 0-63 sequencer\n";
-    expected += "executors 64, acceptors 51, shards 12, lane spin 20 us";
-    check(&plan(&machine(64), 12, None), &expected);
+    let expected = apart(59, &["0", "1", "2", "3"], 20);
+    check(&plan(&machine(64), 4, None), &expected);
 
     let many_shards = plan(&machine(64), 256, None);
-    assert_eq!(many_shards.acceptor_count, 47);
-    assert_eq!(many_shards.executors[47].roles.len(), 256 / 16);
+    assert_eq!(many_shards.acceptor_count, 55);
+    assert_eq!(many_shards.executors[55].roles.len(), 256 / 8);
 }
 
 #[test]
@@ -150,7 +151,7 @@ fn under_a_quota_nothing_is_pinned() {
          executors 3, acceptors 2, shards 2, lane spin 0 us",
     );
     let large = plan(&quota(8), 4, None);
-    assert_eq!((large.executors.len(), large.acceptor_count), (8, 5));
+    assert_eq!((large.executors.len(), large.acceptor_count), (8, 6));
     assert!(large.executors.iter().all(|executor| !executor.pinned));
     assert_eq!(large.lane_spin, Duration::ZERO);
 }
@@ -187,10 +188,9 @@ fn fewer_acceptors_leave_cpus_idle_where_shards_have_their_own() {
         &plan(&machine(8), 2, Some(2)),
         "acceptor-0 pinned 0 acceptor 0
          acceptor-1 pinned 1 acceptor 1
-         shard-0 pinned 5 shard 0
-         shard-1 pinned 6 shard 1
+         shard-0 pinned 6 shard 0-1
          sequencer fenced 0-7 sequencer
-         executors 5, acceptors 2, shards 2, lane spin 20 us",
+         executors 4, acceptors 2, shards 2, lane spin 0 us",
     );
 }
 

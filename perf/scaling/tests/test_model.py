@@ -71,10 +71,10 @@ class Model(unittest.TestCase):
 
     def test_the_servers_own_plan_is_that_of_its_table(self):
         self.assertEqual(Plan(3, 3, folded=True), default_plan(4))
-        self.assertEqual(Plan(5, 2), default_plan(8))
-        self.assertEqual(Plan(11, 4), default_plan(16))
+        self.assertEqual(Plan(6, 1), default_plan(8))
+        self.assertEqual(Plan(13, 2), default_plan(16))
         self.assertEqual(Plan(59, 4), default_plan(64))
-        self.assertEqual(Plan(47, 16), default_plan(64, shards=16))
+        self.assertEqual(Plan(55, 8), default_plan(64, shards=16))
 
     def test_what_makes_no_sense_is_refused(self):
         mixes = {"updates": UPDATES}
