@@ -118,4 +118,5 @@ def compare(servers, script, options):
               f"range {min(of_name):.3f}-{max(of_name):.3f}, {len(of_name)} rounds", flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
