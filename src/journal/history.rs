@@ -7,13 +7,16 @@ use std::path::Path;
 use super::directory::Files;
 use super::format::Events;
 use super::line::Line;
-use super::lines::Lines;
+use super::lines::{self, Lines};
 use crate::runtime::disk::{DiskFile, Open};
+use crate::runtime::file::BLOCK;
 
 /// Bisection ends at a stretch of this many bytes, which is then read line by line.
 const STRETCH_BYTES: u64 = 16 << 10;
 /// How much is read at a time while bisecting.
 const PROBE_BYTES: usize = 4 << 10;
+/// What an event's line begins with, up to what follows its offset.
+const HEAD_BYTES_MAX: usize = 32;
 /// How much is read at a time while collecting events.
 const CHUNK_BYTES: usize = 128 << 10;
 
@@ -106,12 +109,17 @@ pub(super) fn find(file: &dyn DiskFile, offset: u64) -> io::Result<u64> {
     line_start(file, low)
 }
 
-/// The offset of the first whole line behind byte `position`, if one begins before `end`.
+/// The offset of the first whole line behind byte `position`, if one begins before `end`. Looks no further than the
+/// padding of a group: more newlines than that stand only behind the last group of the active segment, as far as it
+/// was made in advance.
 fn first_offset_from(file: &dyn DiskFile, position: u64, end: u64) -> io::Result<Option<u64>> {
-    let mut lines = Lines::in_chunks(file, line_end(file, position)?, PROBE_BYTES);
-    Ok(match lines.next_line()? {
-        Some((at, line)) if at < end => offset_of(line),
-        _ => None,
+    let start = line_end(file, position)?;
+    let mut buffer = [0; BLOCK + HEAD_BYTES_MAX];
+    let read = file.read_at(start, &mut buffer)?;
+    let newlines = lines::newlines_before(&buffer[..read]);
+    Ok(match start + (newlines as u64) < end {
+        true => offset_of(&buffer[newlines..read]),
+        false => None,
     })
 }
 
@@ -219,6 +227,45 @@ mod tests {
                 assert_eq!(3.min(600 - offset) as usize, events.len());
             }
         }
+    }
+
+    /// A file that counts what is read of it.
+    struct Counting {
+        file: std::fs::File,
+        read: std::cell::Cell<usize>,
+    }
+
+    impl DiskFile for Counting {
+        fn size(&self) -> io::Result<u64> {
+            DiskFile::size(&self.file)
+        }
+
+        fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+            self.read.set(self.read.get() + buffer.len());
+            DiskFile::read_at(&self.file, position, buffer)
+        }
+
+        fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
+            unreachable!("it is only read")
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            unreachable!("it is only read")
+        }
+
+        fn forget_cached(&self) {}
+    }
+
+    #[test]
+    fn what_a_segment_has_in_advance_is_not_read_to_find_an_event() {
+        let (_directory, _files, path) = segment(500, 7, 64 << 20);
+        let counting = Counting {
+            file: std::fs::File::open(path).unwrap(),
+            read: std::cell::Cell::new(0),
+        };
+        find(&counting, 350).unwrap();
+        let read = counting.read.get();
+        assert!(read < 256 << 10, "{read} bytes were read");
     }
 
     #[test]

@@ -68,12 +68,10 @@ impl<'a> Lines<'a> {
     /// Goes on to the next byte that is no newline; false at the end of the file.
     fn skip_newlines(&mut self) -> io::Result<bool> {
         loop {
-            let rest = &self.buffer[self.read..];
-            if let Some(newlines) = rest.iter().position(|byte| *byte != b'\n') {
-                self.read += newlines;
+            self.read += newlines_before(&self.buffer[self.read..]);
+            if self.read < self.buffer.len() {
                 return Ok(true);
             }
-            self.read = self.buffer.len();
             if !self.fill()? {
                 return Ok(false);
             }
@@ -100,9 +98,30 @@ impl<'a> Lines<'a> {
     }
 }
 
+/// How many newlines `bytes` begin with. Groups are padded with them to whole blocks, so that they can be most of a file.
+pub(super) fn newlines_before(bytes: &[u8]) -> usize {
+    /// Compared at once.
+    const STRIDE: [u8; 64] = [b'\n'; 64];
+    let (strides, _) = bytes.as_chunks();
+    let whole = strides.iter().take_while(|stride| **stride == STRIDE);
+    let before = whole.count() * STRIDE.len();
+    let rest = bytes[before..].iter();
+    before + rest.take_while(|byte| **byte == b'\n').count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn newlines_are_counted_to_the_first_other_byte() {
+        for newlines in [0, 1, 63, 64, 65, 128, 200] {
+            for rest in ["", "x", "x\n\n"] {
+                let bytes = "\n".repeat(newlines) + rest;
+                assert_eq!(newlines, newlines_before(bytes.as_bytes()));
+            }
+        }
+    }
 
     fn check(content: &str, expected: &[(u64, &str)]) {
         let file = tempfile::tempfile().unwrap();
