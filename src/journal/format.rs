@@ -199,14 +199,26 @@ impl Events {
         }
     }
 
+    /// The end of the longest range of events that begins with `from`, ends at `to` at the latest and has no event that
+    /// begins `bytes` or more behind its first byte. It has one at least.
+    pub fn end_within(&self, from: usize, to: usize, bytes: usize) -> usize {
+        let start = self.start(from);
+        let ends = &self.ends[from..to - 1];
+        // One more for the comma between.
+        from + 1 + ends.partition_point(|end| *end as usize + 1 - start < bytes)
+    }
+
     /// Events `from..to` by position, joined by commas.
     pub fn range(&self, from: usize, to: usize) -> &[u8] {
         assert!(from < to && to <= self.len());
+        &self.bytes[self.start(from)..self.ends[to - 1] as usize]
+    }
+
+    /// Where the event at that position begins.
+    fn start(&self, at: usize) -> usize {
         // One more for the comma between.
-        let start = from
-            .checked_sub(1)
-            .map_or(0, |before| self.ends[before] as usize + 1);
-        &self.bytes[start..self.ends[to - 1] as usize]
+        at.checked_sub(1)
+            .map_or(0, |before| self.ends[before] as usize + 1)
     }
 }
 
@@ -374,6 +386,26 @@ mod tests {
             version: 6,
             updated_at: Timestamp(1_705_314_600_123),
             ticket: shards::Ticket(0),
+        }
+    }
+
+    #[test]
+    fn a_range_ends_with_the_event_that_begins_before_so_many_bytes() {
+        let mut events = Events::default();
+        for event in ["aaaa", "bb", "c", "dddd"] {
+            events.push(|out| out.extend_from_slice(event.as_bytes()));
+        }
+        for from in 0..4 {
+            for to in from + 1..=4 {
+                for bytes in 0..20 {
+                    let end = events.end_within(from, to, bytes);
+                    // The bytes of those before the one in question, and the comma.
+                    let begins = |at: usize| events.range(from, at).len() + 1;
+                    let expected = (from + 1..to).take_while(|at| begins(*at) < bytes).last();
+                    let expected = expected.map_or(from + 1, |at| at + 1);
+                    assert_eq!(expected, end, "{from}..{to} of {bytes} bytes");
+                }
+            }
         }
     }
 

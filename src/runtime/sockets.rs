@@ -214,6 +214,15 @@ impl Entry {
     }
 }
 
+/// The near end of a connection that is made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Near {
+    /// An address of this machine: each has some 28,000 ports. Otherwise the kernel chooses.
+    pub address: Option<IpAddr>,
+    /// What the kernel holds for it, unread, about, in bytes. Otherwise as much as the connection seems to need.
+    pub receive_bytes: Option<usize>,
+}
+
 impl Socket {
     /// Watches `socket`, which does not block. What can be done with it at once is tried at once.
     ///
@@ -231,11 +240,11 @@ impl Socket {
         Ok(Socket { socket, entry, key })
     }
 
-    /// Begins to connect to `address`, from the address `from` where there is one; [`Socket::poll_connected`] tells when it is.
+    /// Begins to connect to `address`, with the near end `near`; [`Socket::poll_connected`] tells when it is.
     ///
     /// # Errors
     /// If there is no socket to be had.
-    pub fn connect(address: SocketAddr, from: Option<IpAddr>) -> io::Result<Socket> {
+    pub fn connect(address: SocketAddr, near: Near) -> io::Result<Socket> {
         let family = match address {
             SocketAddr::V4(_) => AddressFamily::INET,
             SocketAddr::V6(_) => AddressFamily::INET6,
@@ -243,8 +252,11 @@ impl Socket {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
         net::sockopt::set_tcp_nodelay(&socket, true)?;
-        if let Some(from) = from {
-            net::bind(&socket, &SocketAddr::from((from, 0)))?;
+        if let Some(bytes) = near.receive_bytes {
+            net::sockopt::set_socket_recv_buffer_size(&socket, bytes)?;
+        }
+        if let Some(address) = near.address {
+            net::bind(&socket, &SocketAddr::from((address, 0)))?;
         }
         match net::connect(&socket, &address) {
             Ok(()) | Err(Errno::INPROGRESS) => {}

@@ -17,6 +17,11 @@ use super::tls::Tls;
 
 /// Connections that the kernel keeps waiting to be accepted, per listener.
 pub const BACKLOG: i32 = 4096;
+/// What the kernel holds for a connection of what it has not sent yet, about, in bytes. A page is shared by all stores
+/// that ask for it, the kernel's copy is not: with 10,000 stores that read slowly its megabytes for each would use up
+/// what it has for TCP, and every connection of the machine would suffer. What is sent and not acknowledged is beside
+/// this: a long way needs no more of it.
+const UNSENT_BYTES_MAX: u32 = 16 << 10;
 
 /// One socket per acceptor, all on the same port: the kernel spreads connections over them. Fails if another
 /// process listens there, although it too may have allowed the port to be shared.
@@ -35,6 +40,8 @@ fn bind(address: SocketAddr, shared: bool) -> io::Result<OwnedFd> {
     socket.set_reuse_port(shared)?;
     socket.bind(&address.into())?;
     if shared {
+        // The connections inherit it.
+        socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
         socket.listen(BACKLOG)?;
     }
     Ok(socket.into())

@@ -64,6 +64,7 @@ impl Role {
         metrics.events_in_memory.set(feed.events_in_memory());
         metrics.end_offset.set(feed.end());
         metrics.waiters.set(feed.waiters() as u64);
+        metrics.pages_bytes.set(feed.in_flight().bytes() as u64);
         let oldest = self.read_back.as_ref().map(|read_back| read_back.oldest());
         metrics
             .oldest_offset

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use slog::crit;
 
 use super::Role;
-use super::feed::{MATCHED_AT_A_TIME, PAGE_BYTES_MAX, Polled, Waiter};
+use super::feed::{MATCHED_AT_A_TIME, Polled, Waiter};
 use crate::journal::directory::Files;
 use crate::journal::format::Events;
 use crate::journal::history::{self, HistoryError, Wanted};
@@ -116,7 +116,7 @@ async fn read_page(
         },
         // The rest is in memory, and what is in memory is durable.
         before: role.feed.borrow().oldest(),
-        bytes_max: PAGE_BYTES_MAX,
+        bytes_max: role.feed.borrow().in_flight().page_bytes_max(),
     };
     let mut events = Events::default();
     while let Some(left) = wanted.besides(&events) {

@@ -382,6 +382,11 @@ pub(super) fn of_feed(sequencer: &SequencerMetrics, config: &Config) -> Vec<Fami
         )
         .of(sequencer.waiters.get()),
         gauge("inventory_feed_waiters_max", "MAX_WAITERS").of(config.waiters_max as u64),
+        gauge(
+            "inventory_feed_pages_bytes",
+            "Pages that are not yet gone from the last connection they go to",
+        )
+        .of(sequencer.pages_bytes.get()),
         counter(
             "inventory_feed_polls_total",
             "Answers to polls, by what they said",

@@ -216,6 +216,8 @@ pub struct SequencerMetrics {
     pub end_offset: Cell,
     /// Polls that wait.
     pub waiters: Cell,
+    /// Bytes of pages on their way.
+    pub pages_bytes: Cell,
     /// Answers, by what they said.
     pub polls: [Cell; Polled::ALL.len()],
     /// Events on pages.
@@ -244,6 +246,7 @@ impl Default for SequencerMetrics {
             oldest_offset: Cell::default(),
             end_offset: Cell::default(),
             waiters: Cell::default(),
+            pages_bytes: Cell::default(),
             polls: Default::default(),
             delivered: Cell::default(),
             delivery_lag: Histogram::new(&DURATIONS),

@@ -8,6 +8,7 @@
 //! A group makes all due that wait for any event, at once and however many they are. Those that wait for certain events
 //! are compared with its events afterwards, one step at a time, as the due ones are answered.
 
+mod in_flight;
 mod page;
 #[cfg(test)]
 mod tests;
@@ -19,8 +20,9 @@ use std::sync::Arc;
 use crate::journal::format::Events;
 use crate::messages::{FeedAnswer, FeedReply, FeedReplyTo, Form, Poll};
 use crate::sequencer::filter::{Filter, Subject};
+pub use in_flight::InFlight;
+pub use page::MATCHED_AT_A_TIME;
 use page::Page;
-pub use page::{MATCHED_AT_A_TIME, PAGE_BYTES_MAX};
 pub use waiting::Waiter;
 use waiting::{Progress, Queue, Waiting};
 
@@ -47,6 +49,7 @@ pub struct Feed {
     comparing: Progress,
     pages: HashMap<Question, FeedAnswer>,
     pages_bytes: usize,
+    in_flight: InFlight,
 }
 
 #[derive(Debug)]
@@ -97,7 +100,13 @@ impl Feed {
             comparing: Progress::default(),
             pages: HashMap::new(),
             pages_bytes: 0,
+            in_flight: InFlight::default(),
         }
+    }
+
+    /// The pages that are on their way.
+    pub fn in_flight(&self) -> &InFlight {
+        &self.in_flight
     }
 
     /// The end: the offset of the next event to become durable.
@@ -207,7 +216,8 @@ impl Feed {
         }
         let filter = question.filter.as_deref();
         let limit = waiter.poll.limit as usize;
-        let mut page = Page::new(question.form, filter, question.from, limit);
+        let bytes_max = self.in_flight.page_bytes_max();
+        let mut page = Page::new(question.form, filter, question.from, limit, bytes_max);
         page.take(question.from, older);
         if page.next() >= self.oldest() {
             self.take_from_memory(&mut page);
@@ -224,7 +234,7 @@ impl Feed {
                 ..waiter
             });
         }
-        let page = page.finish(self.end);
+        let page = page.finish(self.end, &self.in_flight);
         self.keep(question, &page);
         answered(&waiter.poll, page)
     }

@@ -1,16 +1,12 @@
 //! What a question to the feed is answered with: events as they are served, put together from runs of them.
 
-use bytes::Bytes;
-
+use super::in_flight::InFlight;
 use crate::encoding;
 use crate::journal::format::Events;
 use crate::messages::{FeedAnswer, Form};
 use crate::sequencer::filter::{Filter, Subject};
 
-/// A page takes no further event beyond this many bytes, so that a store far behind cannot make the sequencer copy
-/// without end. It can be larger by what one group holds.
-pub const PAGE_BYTES_MAX: usize = 1 << 20;
-/// The same for a stream, which holds what its client has not read yet; there are many.
+/// The most of a page of a stream, which holds what its client has not read yet; there are many.
 const STREAM_BYTES_MAX: usize = 64 << 10;
 /// A filter is held against so many events at a time, some 60 us; then others get their turn.
 pub const MATCHED_AT_A_TIME: u64 = 1024;
@@ -20,6 +16,7 @@ pub struct Page<'a> {
     form: Form,
     filter: Option<&'a Filter>,
     limit: usize,
+    bytes_max: usize,
     next: u64,
     matched_to: u64,
     count: usize,
@@ -27,8 +24,14 @@ pub struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// Of at most `limit` events from the offset `from` on.
-    pub fn new(form: Form, filter: Option<&'a Filter>, from: u64, limit: usize) -> Page<'a> {
+    /// Of at most `limit` events from the offset `from` on, the last of which begins before `bytes_max`.
+    pub fn new(
+        form: Form,
+        filter: Option<&'a Filter>,
+        from: u64,
+        limit: usize,
+        bytes_max: usize,
+    ) -> Page<'a> {
         let mut out = Vec::with_capacity(256);
         if form == Form::Page {
             out.extend_from_slice(b"{\"events\":[");
@@ -37,6 +40,10 @@ impl<'a> Page<'a> {
             form,
             filter,
             limit,
+            bytes_max: match form {
+                Form::Page => bytes_max,
+                Form::Stream => bytes_max.min(STREAM_BYTES_MAX),
+            },
             next: from,
             matched_to: from + MATCHED_AT_A_TIME,
             count: 0,
@@ -56,12 +63,8 @@ impl<'a> Page<'a> {
 
     /// Whether it takes no further event.
     pub fn is_full(&self) -> bool {
-        let bytes_max = match self.form {
-            Form::Page => PAGE_BYTES_MAX,
-            Form::Stream => STREAM_BYTES_MAX,
-        };
         self.count >= self.limit
-            || (self.count > 0 && self.out.len() >= bytes_max)
+            || (self.count > 0 && self.out.len() >= self.bytes_max)
             || (self.filter.is_some() && self.next >= self.matched_to)
     }
 
@@ -73,6 +76,7 @@ impl<'a> Page<'a> {
             let to = end.min(self.next + room);
             if !self.is_full() && self.next < to {
                 let (from, to) = ((self.next - first) as usize, (to - first) as usize);
+                let to = events.end_within(from, to, self.bytes_max - self.out.len());
                 self.push(events.range(from, to));
                 self.count += to - from;
                 self.next = first + to as u64;
@@ -113,7 +117,7 @@ impl<'a> Page<'a> {
     }
 
     /// The answer, where the feed ends at `end`.
-    pub fn finish(mut self, end: u64) -> FeedAnswer {
+    pub fn finish(mut self, end: u64, in_flight: &InFlight) -> FeedAnswer {
         if self.form == Form::Page {
             let out = &mut self.out;
             out.extend_from_slice(b"],\"nextOffset\":");
@@ -125,7 +129,7 @@ impl<'a> Page<'a> {
             out.push(b'}');
         }
         FeedAnswer::Page {
-            bytes: Bytes::from(self.out),
+            bytes: in_flight.send(self.out),
             events: self.count as u32,
             next: self.next,
         }

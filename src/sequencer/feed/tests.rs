@@ -113,6 +113,47 @@ fn answered_with(poll: &Poll, answer: FeedAnswer) -> Polled {
     })
 }
 
+/// Reads the feed from `offset` to its end. Returns the pages.
+fn read_to_end(feed: &mut Feed, mut offset: u64) -> Vec<String> {
+    let mut pages = Vec::new();
+    while offset < feed.end() {
+        match feed.poll(0, poll(0, offset, 1_000, 0)) {
+            Polled::Answered(FeedReply {
+                answer: FeedAnswer::Page { bytes, next, .. },
+                ..
+            }) => {
+                assert!(next > offset);
+                offset = next;
+                pages.push(String::from_utf8(bytes.to_vec()).unwrap());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    pages
+}
+
+#[test]
+fn pages_are_short_while_many_are_on_their_way_and_nothing_is_skipped() {
+    let mut feed = Feed::new(10_000, 10);
+    feed.publish(0, events(0, 1_500));
+    feed.publish(1_500, events(1_500, 500));
+    assert_eq!(2, read_to_end(&mut feed, 0).len());
+
+    let on_their_way = feed.in_flight().send(vec![0; 1 << 28]);
+    feed.publish(2_000, events(2_000, 1));
+    let pages = read_to_end(&mut feed, 0);
+    let (mut offset, short) = (0, pages.len());
+    for page in &pages {
+        assert!(page.len() < (16 << 10) + 200);
+        offset += page.matches(r#"{"offset":"#).count();
+    }
+    assert_eq!((2_001, true), (offset, short > 8));
+
+    drop(on_their_way);
+    feed.publish(2_001, events(2_001, 1));
+    assert_eq!(3, read_to_end(&mut feed, 0).len());
+}
+
 #[test]
 fn pages_run_across_groups_and_say_where_to_go_on() {
     let mut feed = Feed::new(100, 10);
