@@ -1,9 +1,11 @@
 //! One connection, kept alive: a request goes out, its answer comes back. No pipelining.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::os::fd::RawFd;
+
+use central_inventory::runtime::sockets::Near;
 
 use super::answer::Answer;
 use super::buffers;
@@ -65,16 +67,16 @@ impl Connection {
     /// # Errors
     /// If there is no connection to be had.
     pub async fn open(address: SocketAddr) -> io::Result<Connection> {
-        Connection::open_from(address, None).await
+        Connection::open_at(address, Near::default()).await
     }
 
-    /// Connects from an address of this machine: each has so many ports.
+    /// Connects with the near end `near`.
     ///
     /// # Errors
     /// As [`Connection::open`].
-    pub async fn open_from(address: SocketAddr, from: Option<IpAddr>) -> io::Result<Connection> {
+    pub async fn open_at(address: SocketAddr, near: Near) -> io::Result<Connection> {
         Ok(Connection {
-            socket: Socket::connect(address, from).await?,
+            socket: Socket::connect(address, near).await?,
             buffer: Vec::new(),
             filled: 0,
             body: 0..0,

@@ -8,13 +8,13 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use central_inventory::runtime::executor::{self, HEARTBEAT};
-use central_inventory::runtime::sockets;
+use central_inventory::runtime::sockets::{self, Near};
 use rustix::net::sockopt::set_socket_linger;
 
 thread_local! {
@@ -109,8 +109,8 @@ impl Socket {
     ///
     /// # Errors
     /// If there is no connection to be had.
-    pub async fn connect(address: SocketAddr, from: Option<IpAddr>) -> io::Result<Socket> {
-        let inner = sockets::Socket::connect(address, from)?;
+    pub async fn connect(address: SocketAddr, near: Near) -> io::Result<Socket> {
+        let inner = sockets::Socket::connect(address, near)?;
         poll_fn(|context| inner.poll_connected(context)).await?;
         Ok(Socket { inner })
     }

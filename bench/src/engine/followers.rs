@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use central_inventory::runtime::executor::{self, Executor};
+use central_inventory::runtime::sockets::Near;
 
 use super::recorder::{Kind, Outcome, Recorder};
 use super::watch::Watch;
@@ -19,6 +20,9 @@ use crate::store::{FollowError, Follower, Holding, News, Place, Replica, Turn, W
 
 /// So many connect from one address of the loopback network: an address has some 28,000 ports.
 const FOLLOWERS_OF_AN_ADDRESS: usize = 20_000;
+/// What the kernel holds for one of them of what it has not read, about, in bytes. A store has a machine of its own; here
+/// the kernel has some gigabytes for all, and when 10,000 that are behind have used them up, every connection stands still.
+const RECEIVE_BYTES: usize = 32 << 10;
 /// When the end of the feed is known, those who wait for more are woken after this.
 const END_GRACE: Duration = Duration::from_secs(1);
 /// How long a poll waits: short enough to notice the end of the run.
@@ -143,10 +147,11 @@ async fn follow_all(
     });
     let running = Rc::new(Cell::new(count));
     for number in 0..count {
-        let (requests, from) = (
-            load.requests(load.connections + number),
-            source(load.address, number),
-        );
+        let requests = load.requests(load.connections + number);
+        let near = Near {
+            address: source(load.address, number),
+            receive_bytes: Some(RECEIVE_BYTES),
+        };
         let (shared, running, address) = (shared.clone(), running.clone(), load.address);
         executor::spawn(async move {
             let way = way_of(way);
@@ -161,7 +166,7 @@ async fn follow_all(
                 shared.followed.borrow_mut().replica = replica;
             } else {
                 let place = Some(Place(offset));
-                let store = Follower::new(address, requests, way, place).from_address(from);
+                let store = Follower::new(address, requests, way, place).at(near);
                 Following { shared, store }.run().await;
             }
             running.set(running.get() - 1);

@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use central_inventory::runtime::executor::{self, Executor};
+use central_inventory::runtime::sockets::Near;
 
 use super::ledger::Ledger;
 use super::scanner::Scanner;
@@ -139,7 +140,11 @@ impl Shared {
     /// Connects follower `number`, which then goes its own way.
     async fn open(self: Rc<Shared>, number: usize) {
         let address = self.feed.address();
-        let connection = Connection::open_from(address, source(address, number)).await;
+        let near = Near {
+            address: source(address, number),
+            receive_bytes: None,
+        };
+        let connection = Connection::open_at(address, near).await;
         let connection = connection.and_then(|open| open.reset_when_closed().map(|()| open));
         match connection {
             Err(error) => self.fail(format!("follower {number} does not connect: {error}")),

@@ -1,9 +1,11 @@
 //! Keeps what a store holds up to date over a connection, which is made anew whenever it has to be.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::time::SystemTime;
+
+use central_inventory::runtime::sockets::Near;
 
 use super::{FeedError, Holding, Message, Messages};
 use crate::client::{Connection, Requests, Streamed, last_timestamp};
@@ -59,7 +61,7 @@ pub enum FollowError {
 /// A store.
 pub struct Follower<H> {
     address: SocketAddr,
-    from: Option<IpAddr>,
+    near: Near,
     requests: Requests,
     way: Way,
     held: Option<H>,
@@ -77,7 +79,7 @@ impl<H: Holding> Follower<H> {
     pub fn new(address: SocketAddr, requests: Requests, way: Way, held: Option<H>) -> Follower<H> {
         Follower {
             address,
-            from: None,
+            near: Near::default(),
             requests,
             way,
             held,
@@ -85,9 +87,9 @@ impl<H: Holding> Follower<H> {
         }
     }
 
-    /// Connects from this address of the machine from now on: each has so many ports.
-    pub fn from_address(mut self, from: Option<IpAddr>) -> Follower<H> {
-        self.from = from;
+    /// Connects with this near end from now on.
+    pub fn at(mut self, near: Near) -> Follower<H> {
+        self.near = near;
         self
     }
 
@@ -114,7 +116,7 @@ impl<H: Holding> Follower<H> {
     pub async fn connect(&mut self) -> io::Result<RawFd> {
         if self.open.is_none() {
             self.open = Some(Open {
-                connection: Connection::open_from(self.address, self.from).await?,
+                connection: Connection::open_at(self.address, self.near).await?,
                 stream: None,
             });
         }
