@@ -10,6 +10,8 @@ use super::binaries::server;
 
 /// A busy machine may be slow.
 const LIMIT: Duration = Duration::from_secs(120);
+/// Somebody else may take a port between its choice and its use.
+const PORT_TRIES: usize = 10;
 
 /// A server of the test's own.
 pub struct Server {
@@ -23,6 +25,12 @@ pub struct Server {
 
 impl Server {
     pub fn start(environment: &[(&str, &str)]) -> Server {
+        let mut tries = (0..PORT_TRIES).filter_map(|_| Server::try_start(environment));
+        tries.next().expect("a server that does not end at once")
+    }
+
+    /// None if it ends before it is ready.
+    fn try_start(environment: &[(&str, &str)]) -> Option<Server> {
         let free_port = || {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
             listener.local_addr().expect("bound").port()
@@ -39,7 +47,7 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("it starts");
-        let server = Server {
+        let mut server = Server {
             process,
             url: format!("http://127.0.0.1:{port}"),
             metrics: format!("127.0.0.1:{metrics_port}"),
@@ -47,10 +55,14 @@ impl Server {
         };
         let started = Instant::now();
         while ureq::get(format!("{}/health", server.url)).call().is_err() {
+            let ended = server.process.try_wait();
+            if ended.expect("it is ours").is_some() {
+                return None;
+            }
             assert!(started.elapsed() < LIMIT, "it is not ready");
             thread::sleep(Duration::from_millis(20));
         }
-        server
+        Some(server)
     }
 }
 
