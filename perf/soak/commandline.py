@@ -19,7 +19,7 @@ from verdicts import JUDGES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # The same in small: whether everything works, and nothing of how fast.
-SHORT = {"products": 20_000, "events": 40_000, "event_rate": 5_000.0, "bootstrap_seconds": 1.0, "ttl_seconds": 1, "followers": 50, "fleet_rate": 100.0, "fleet_seconds": 4.0, "steady_seconds": 2.0}
+SHORT = {"products": 20_000, "events": 40_000, "event_rate": 5_000.0, "bootstrap_seconds": 1.0, "ttl_seconds": 1, "followers": 50, "fleet_rate": 100.0, "fleet_seconds": 4.0, "behind_rate": 200.0, "behind_seconds": 4.0, "steady_seconds": 2.0}
 
 
 def main():
@@ -48,14 +48,16 @@ def parse(arguments):
     parser.add_argument("--products", type=int, default=1_000_000)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--event-rate", type=float, default=16_000.0, help="events a second of the part memory")
-    parser.add_argument("--followers", type=int, default=10_000, help="stores that follow in the part fleet")
-    parser.add_argument("--fleet-rate", type=float, default=1_000.0, help="updates a second in the part fleet")
+    parser.add_argument("--followers", type=int, default=10_000, help="stores that follow in the parts fleet and behind")
+    parser.add_argument("--fleet-rate", type=float, default=150.0, help="updates a second in the part fleet")
     parser.add_argument("--fleet-seconds", type=float, default=240.0)
+    parser.add_argument("--behind-rate", type=float, default=1_000.0, help="updates a second in the part behind")
+    parser.add_argument("--behind-seconds", type=float, default=240.0)
     parser.add_argument("--steady-rate", type=float, default=200.0, help="requests a second in the part stalls")
     parser.add_argument("--steady-seconds", type=float, default=180.0, help="with the journal, and as long again without")
     parser.add_argument("--bootstrap-rate", type=float, default=300.0, help="updates a second while a store begins")
     parser.add_argument("--bootstrap-seconds", type=float, default=5.0, help="updates before the store begins, and after it has")
-    parser.add_argument("--ttl-seconds", type=int, default=5, help="IDEMPOTENCY_CACHE_TTL of the parts memory and fleet")
+    parser.add_argument("--ttl-seconds", type=int, default=5, help="IDEMPOTENCY_CACHE_TTL of the parts memory, fleet and behind")
     parser.add_argument("--server-cpus", default="0")
     parser.add_argument("--client-cpu", default="1")
     parser.add_argument("--binaries", type=Path, help="where central-inventory and inventory-bench are; default: they are built")
@@ -90,7 +92,7 @@ def allow_files():
 def measure(options, binaries, directory):
     facts = {"date": time.strftime("%Y-%m-%d"), "command": shlex.join(["perf/soak/run", *sys.argv[1:]]), "commit": machine.commit(REPOSITORY), "cpu": machine.cpu_model(),
              "cpus": os.cpu_count(), "kernel": platform.release(), "fileSystem": machine.file_system(directory), "loadBefore": f"{os.getloadavg()[0]:.2f}"}
-    names = ["server_cpus", "client_cpu", "products", "events", "event_rate", "followers", "fleet_rate", "fleet_seconds", "steady_rate", "steady_seconds", "bootstrap_rate", "bootstrap_seconds", "ttl_seconds"]
+    names = ["server_cpus", "client_cpu", "products", "events", "event_rate", "followers", "fleet_rate", "fleet_seconds", "behind_rate", "behind_seconds", "steady_rate", "steady_seconds", "bootstrap_rate", "bootstrap_seconds", "ttl_seconds"]
     setup = Setup(binaries=binaries, directory=directory, **{name: getattr(options, name) for name in names})
     records = {}
     for part in options.only:

@@ -3,7 +3,7 @@ from lines import Line, Panel, svg
 from verdicts import MIB, product_bytes
 
 TITLES = {"memory": "Resident memory while events come and go", "products": "Resident memory while a store begins",
-          "fleet": "Resident memory while a fleet follows"}
+          "fleet": "Resident memory while a fleet follows", "behind": "Resident memory while a fleet falls behind"}
 
 
 def page(facts, records, verdicts):
@@ -12,8 +12,9 @@ def page(facts, records, verdicts):
         [[part, v.aim, v.target, v.measured, v.word if v.met else f"**{v.word}**"] for part, found in verdicts.items() for v in found])]
     if "products" in records:
         parts.append(products_text(records["products"]))
-    if "fleet" in records:
-        parts.append(fleet_text(records["fleet"]))
+    for part, words in [("fleet", "stores that keep up"), ("behind", "stores that fall behind")]:
+        if part in records:
+            parts.append(fleet_text(records[part], words))
     if "stalls" in records:
         parts.append(stalls_text(records["stalls"]))
     parts.append("## Machine\n\n" + "\n".join(f"- {name}: {facts[name]}" for name in ["commit", "cpu", "cpus", "kernel", "fileSystem", "loadBefore", "loadAfter"]))
@@ -35,11 +36,11 @@ def products_text(record):
             f"more, and caught up with the feed in {bootstrap['catchingUpSeconds']:.2f} s.\n\n" + table(latencies))
 
 
-def fleet_text(record):
+def fleet_text(record, words):
     delivery = record["deliveryUs"]
     load = record["load"]["latencyMs"]
     wanted = record["followers"] * record["load"]["requests"] * record["seconds"] / (record["load"]["endedMs"] - record["load"]["beganMs"]) * 1000
-    return (f"## {record['followers']:,} stores\n\nUpdates: p50 {load['p50']} ms, p99 {load['p99']} ms, longest {load['max']} ms of {load['count']:,}. Deliveries: "
+    return (f"## {record['followers']:,} {words}\n\nUpdates: p50 {load['p50']} ms, p99 {load['p99']} ms, longest {load['max']} ms of {load['count']:,}. Deliveries: "
             f"{record['delivered'] / record['seconds']:,.0f} a second, {record['delivered'] / wanted:.0%} of what was to be delivered in that time, p50 {(delivery['p50_us'] or 0) / 1000:,.1f} ms, p99 {(delivery['p99_us'] or 0) / 1000:,.1f} ms.")
 
 
@@ -67,7 +68,7 @@ def picture(facts, records):
             remembered = [((at - start) / 1000, found["inventory_idempotency_entries"]) for at, found in record["metrics"]]
             kept = [((at - start) / 1000, found["inventory_events_queue_size"]) for at, found in record["metrics"]]
             panels.append(Panel("What it holds meanwhile", "seconds", "entries", [Line("updates remembered", remembered), Line("events kept", kept)]))
-    for part, load in [("fleet", records.get("fleet", {}).get("load")), *((f"stalls, {name}", load) for name, load in records.get("stalls", {}).items())]:
+    for part, load in [*((part, records.get(part, {}).get("load")) for part in ["fleet", "behind"]), *((f"stalls, {name}", load) for name, load in records.get("stalls", {}).items())]:
         if load:
             series = [second for second in load["series"] if second["answered"]]
             panels.append(Panel(f"Latency second by second: {part}", "seconds", "ms", [

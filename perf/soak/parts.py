@@ -34,6 +34,8 @@ class Setup:
     followers: int
     fleet_rate: float
     fleet_seconds: float
+    behind_rate: float
+    behind_seconds: float
     steady_rate: float
     steady_seconds: float
     bootstrap_rate: float
@@ -86,28 +88,39 @@ def stirred(setup, server, products):
 
 
 def fleet(setup):
+    """An hour's worth of events in some minutes, which the stores keep up with."""
+    return followed(setup, "fleet", setup.fleet_rate, setup.fleet_seconds)
+
+
+def behind(setup):
+    """More events than a core can deliver to so many: the stores fall behind, out of the server's memory and each elsewhere."""
+    return followed(setup, "behind", setup.behind_rate, setup.behind_seconds)
+
+
+def followed(setup, name, rate, seconds):
     """A million products, many stores that follow, and updates of all products for minutes."""
-    directory = fresh(setup, "fleet")
+    directory = fresh(setup, name)
     write_catalogue(directory / "inventory.json", PREFIX, setup.products)
     environment = {"IDEMPOTENCY_CACHE_TTL": f"{setup.ttl_seconds}s", "IDEMPOTENCY_CACHE_CLEANUP_INTERVAL": "1s",
                    "MAX_CONNECTIONS_PER_IP": "65536", "LOG_LEVEL": "error"}
     with Server(setup.binaries / "central-inventory", directory, setup.server_cpus, environment) as server:
         server.wait_for_spare()
+        before = stirred(setup, server, setup.products)["resident"]
         # As long as updates are remembered, and what the first pages for so many stores need.
-        warm = setup.ttl_seconds + min(5, setup.fleet_seconds / 2)
+        warm = setup.ttl_seconds + min(5, seconds / 2)
         report, came = directory / "report.json", {}
         follow = [setup.binaries / "inventory-bench", "--url", server.address, "--preset", "fleet", "--followers", setup.followers, "--rate", 1,
-                  "--connections", 1, "--products", FLEET_OWN_PRODUCTS, "--duration", f"{setup.fleet_seconds:.0f}s", "--warm-up", f"{warm:.0f}s",
+                  "--connections", 1, "--products", FLEET_OWN_PRODUCTS, "--duration", f"{seconds:.0f}s", "--warm-up", f"{warm:.0f}s",
                   "--json", report, "--no-verify"]
-        followers = threading.Thread(target=lambda: came.update(run(setup, follow, setup.fleet_seconds + 300)))
+        followers = threading.Thread(target=lambda: came.update(run(setup, follow, seconds + 300)))
         followers.start()
-        load = soak(setup, server, "steady", "--updates-only", "--products", setup.products, "--rate", setup.fleet_rate, "--connections", 32,
-                    "--seconds", setup.fleet_seconds + warm)
+        load = soak(setup, server, "steady", "--updates-only", "--products", setup.products, "--rate", rate, "--connections", 32,
+                    "--seconds", seconds + warm)
         followers.join()
         if came["status"] != 0:
             raise RuntimeError(f"inventory-bench: {came['said'][-500:]}")
         phase = json.loads(report.read_text())["phases"][0]
-        return {"followers": setup.followers, "load": load, "warmSeconds": warm,
+        return {"followers": setup.followers, "residentBefore": before, "load": load, "warmSeconds": warm,
                 "deliveryUs": {name: phase["kinds"].get("delivery", {}).get("latency", {}).get(name) for name in ["p50_us", "p99_us", "max_us"]},
                 "delivered": phase["outcomes"].get("delivered", 0), "seconds": phase["seconds"], **seen(server)}
 
@@ -183,4 +196,4 @@ def seen(server):
     return {"resident": server.series.resident, "metrics": server.series.metrics}
 
 
-PARTS = {"memory": memory, "products": products, "fleet": fleet, "stalls": stalls}
+PARTS = {"memory": memory, "products": products, "fleet": fleet, "behind": behind, "stalls": stalls}

@@ -14,6 +14,12 @@ PRODUCT_BYTES_MAX = 400
 PRODUCTS_JUDGED_MIN = 500_000
 # A snapshot is streamed in slices; as a whole a million products would be 150 MB.
 STREAMING_BYTES_MAX = 32 * MIB
+# Stores that cannot keep up: 256 MiB of pages on their way, beyond which each gets 16 KiB at a time, and some 16 KiB for the
+# store's connection and the events that are kept.
+PAGES_BYTES_MAX = 256 * MIB
+STORE_BYTES_MAX = 32 << 10
+# Whatever stores do, updates go on.
+BEHIND_UPDATE_MS_MAX = 1000
 # The end beside the beginning.
 LATENCY_GROWTH_MAX = 1.5
 # Below this a longer latency is the machine's.
@@ -103,6 +109,16 @@ def fleet(record):
                        Verdict("no update is refused", "0", str(load["refused"]), load["refused"] == 0)]
 
 
+def behind(record):
+    load = record["load"]
+    highest = max(value for _, value in between(record["resident"], load["beganMs"], load["endedMs"]))
+    more, limit = highest - record["residentBefore"], PAGES_BYTES_MAX + record["followers"] * STORE_BYTES_MAX
+    longest = load["latencyMs"]["max"]
+    return [Verdict(f"resident memory with {record['followers']:,} stores that cannot keep up", f"at most {mib(limit)} more", f"{mib(more)} more", more <= limit),
+            Verdict("the longest update meanwhile", f"at most {BEHIND_UPDATE_MS_MAX:,} ms", f"{longest:,.0f} ms", longest <= BEHIND_UPDATE_MS_MAX),
+            Verdict("no update is refused", "0", str(load["refused"]), load["refused"] == 0)]
+
+
 def stalls(record):
     verdicts = []
     for name, words in [("journal", "with the journal"), ("memory", "in memory")]:
@@ -116,4 +132,4 @@ def stalls(record):
     return verdicts
 
 
-JUDGES = {"memory": memory, "products": products, "fleet": fleet, "stalls": stalls}
+JUDGES = {"memory": memory, "products": products, "fleet": fleet, "behind": behind, "stalls": stalls}

@@ -76,6 +76,21 @@ class Fleet(unittest.TestCase):
         self.assertTrue(verdicts.fleet(self.record([1] * 10 + [40] * 50))[1].met)
 
 
+class Behind(unittest.TestCase):
+    def record(self, highest, longest):
+        resident = [(at, 400 * MIB) for at in range(0, 60_000, 100)] + [(30_050, highest)]
+        load = {"beganMs": 0, "endedMs": 60_000, "refused": 0, "latencyMs": {"max": longest}}
+        return {"followers": 10_000, "residentBefore": 400 * MIB, "load": load, "resident": resident}
+
+    def test_memory_that_grows_with_what_stores_have_not_got_is_missed(self):
+        self.assertTrue(verdicts.behind(self.record(900 * MIB, 10))[0].met)
+        self.assertFalse(verdicts.behind(self.record(1000 * MIB, 10))[0].met)
+
+    def test_updates_that_stand_still_are_missed(self):
+        self.assertTrue(verdicts.behind(self.record(400 * MIB, 900))[1].met)
+        self.assertFalse(verdicts.behind(self.record(400 * MIB, 1_100))[1].met)
+
+
 class Stalls(unittest.TestCase):
     def load(self, stalled, others=0.02):
         return {"otherCpuShare": others, "requests": 100, "limitMs": 100, "stalledByServer": stalled, "slowest": [{"waitedMs": 120, "withoutMachineMs": 20}]}
