@@ -7,8 +7,8 @@ use hdrhistogram::Histogram;
 
 use crate::report::{Kind as KindReport, Latency, Second};
 
-/// The longest time that is told apart, in microseconds.
-const LONGEST_US: u64 = 60_000_000;
+/// The longest time that is told apart, in microseconds: an hour, since stores that fall behind do so for minutes.
+const LONGEST_US: u64 = 3_600_000_000;
 /// Significant digits, in all.
 const DIGITS: u8 = 3;
 /// Significant digits, of a second: there are many of them.
