@@ -127,7 +127,7 @@ fn push_update(shard: &mut Shard, n: u64, products: u64, changes: &mut Changes) 
         delta: -1,
         expected_version: None,
     };
-    let verdict = shard.update(Timestamp(BEGINNING), update);
+    let verdict = shard.update(Timestamp(BEGINNING), &update);
     let product = verdict.changed.expect("there is stock enough");
     changes.push(&Change {
         kind: EventKind::InventoryUpdated,

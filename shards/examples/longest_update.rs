@@ -39,7 +39,7 @@ fn main() {
             expected_version: None,
         };
         let before = Instant::now();
-        let verdict = shard.update(NOW, update);
+        let verdict = shard.update(NOW, &update);
         took_ns.push(before.elapsed().as_nanos() as u64);
         assert!(matches!(verdict.answer, UpdateAnswer::Applied(_)));
     }

@@ -1,8 +1,7 @@
 //! The identity of an operation: who, on what, under which key.
 
-/// (`storeId`, `productId`, `idempotencyKey`) in one allocation. It travels with the update from the edge and, if
-/// the update is applied, moves into the idempotency memory as it is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// (`storeId`, `productId`, `idempotencyKey`) in one allocation, which travels with the update from the edge.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     text: Box<str>,
     store_len: u8,
@@ -31,6 +30,11 @@ impl Identity {
         }
     }
 
+    /// The same, borrowed.
+    pub(crate) fn view(&self) -> IdentityRef<'_> {
+        IdentityRef::of_parts(&self.text, self.store_len, self.product_len)
+    }
+
     /// `storeId`
     pub fn store_id(&self) -> &str {
         &self.text[..self.store_len as usize]
@@ -44,6 +48,30 @@ impl Identity {
     /// `idempotencyKey`
     pub fn key(&self) -> &str {
         &self.text[self.store_len as usize + self.product_len as usize..]
+    }
+}
+
+/// An [`Identity`], wherever its text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct IdentityRef<'a> {
+    text: &'a str,
+    store_len: u8,
+    product_len: u8,
+}
+
+impl<'a> IdentityRef<'a> {
+    /// What [`IdentityRef::parts`] gave.
+    pub fn of_parts(text: &'a str, store_len: u8, product_len: u8) -> IdentityRef<'a> {
+        IdentityRef {
+            text,
+            store_len,
+            product_len,
+        }
+    }
+
+    /// All of the text, and how much of it is the store's id, and the product's.
+    pub fn parts(self) -> (&'a str, u8, u8) {
+        (self.text, self.store_len, self.product_len)
     }
 }
 

@@ -7,7 +7,7 @@ use std::ops::Bound;
 use ahash::RandomState;
 use hashbrown::HashTable;
 
-use crate::idempotency::{Entry, Memory};
+use crate::idempotency::{Effect, Memory};
 use crate::{
     AdminAnswer, Creation, Identity, Product, ProductView, QUANTITY_MAX, Receipt, Setting,
     Standing, Ticket, Timestamp, Update, UpdateAnswer, VERSION_MAX, Verdict,
@@ -98,10 +98,15 @@ impl Shard {
     }
 
     /// Decides a change of stock.
-    pub fn update(&mut self, now: Timestamp, update: Update) -> Verdict<'_, UpdateAnswer> {
+    pub fn update<'a>(
+        &'a mut self,
+        now: Timestamp,
+        update: &'a Update,
+    ) -> Verdict<'a, UpdateAnswer> {
         let now = self.advance(now);
-        let identity_hash = self.memory.hash_of(&update.identity);
-        if let Some((answer, after)) = self.repeat(now, &update, identity_hash) {
+        let identity = update.identity.view();
+        let identity_hash = self.memory.hash_of(identity);
+        if let Some((answer, after)) = self.repeat(now, update, identity_hash) {
             return Verdict::unchanged(answer, after);
         }
         let id = update.identity.product_id();
@@ -137,17 +142,14 @@ impl Shard {
         product.available = quantity;
         touch(product, now, self.ticket);
         let receipt = self::standing(product);
-        let remembered = self.memory.remember(
-            identity_hash,
-            Entry {
-                identity: update.identity,
-                delta: update.delta,
-                receipt,
-                ticket: self.ticket,
-            },
-        );
+        let effect = Effect {
+            delta: update.delta,
+            receipt,
+            ticket: self.ticket,
+        };
+        self.memory.remember(identity, identity_hash, effect);
         Verdict {
-            remembered: Some(remembered),
+            remembered: Some(&update.identity),
             ..Verdict::changed(
                 UpdateAnswer::Applied(receipt),
                 self.ticket,
@@ -158,16 +160,16 @@ impl Shard {
 
     /// The answer if `update` is a repeat, or if its key was used for something else.
     fn repeat(&self, now: Timestamp, update: &Update, hash: u64) -> Option<(UpdateAnswer, Ticket)> {
-        let entry = self.memory.find(&update.identity, hash, now)?;
-        if entry.delta == update.delta {
-            return Some((UpdateAnswer::Replayed(entry.receipt), entry.ticket));
+        let effect = self.memory.find(update.identity.view(), hash, now)?;
+        if effect.delta == update.delta {
+            return Some((UpdateAnswer::Replayed(effect.receipt), effect.ticket));
         }
         let id = update.identity.product_id();
         let product = self.get(id);
         let ticket = product.map_or_else(|| ticket_of_absence(&self.tombstones, id), |p| p.ticket);
         let answer = UpdateAnswer::KeyReused(product.map(standing));
-        // What the entry shows is older than, or the same as, the product's latest change.
-        assert!(entry.ticket <= ticket);
+        // What it led to is older than, or the same as, the product's latest change.
+        assert!(effect.ticket <= ticket);
         Some((answer, ticket))
     }
 
@@ -439,12 +441,12 @@ impl Shard {
     ) {
         self.advance(receipt.at);
         if self.memory.is_live(receipt.at, now) {
-            self.memory.restore(Entry {
-                identity: identity(),
+            let effect = Effect {
                 delta,
                 receipt,
                 ticket: Ticket(0),
-            });
+            };
+            self.memory.restore(identity().view(), effect);
         }
     }
 }

@@ -276,7 +276,7 @@ impl Work {
         update: shards::Update,
     ) -> UpdateAnswer {
         let delta = update.delta;
-        let verdict = shard.update(now, update);
+        let verdict = shard.update(now, &update);
         metrics.update(&verdict.answer);
         self.after = self.after.max(verdict.after);
         if let Some(product) = &verdict.changed {

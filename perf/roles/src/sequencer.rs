@@ -185,7 +185,7 @@ fn decisions(count: usize, changes: usize) -> Vec<VecDeque<Decision>> {
             for item in 0..changes {
                 let update = make::update(number * changes + item, PRODUCTS);
                 let delta = update.delta;
-                let verdict = shard.update(make::BEGINNING, update);
+                let verdict = shard.update(make::BEGINNING, &update);
                 let product = verdict.changed.expect("every update is applied");
                 encoded.push(&Change {
                     kind: EventKind::InventoryUpdated,

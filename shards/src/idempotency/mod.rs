@@ -13,7 +13,8 @@ mod table;
 
 use ahash::RandomState;
 
-use crate::{Identity, Receipt, Ticket, Timestamp};
+use crate::identity::IdentityRef;
+use crate::{Receipt, Ticket, Timestamp};
 use entries::Entries;
 use table::Table;
 
@@ -22,9 +23,15 @@ use table::Table;
 const ROOM_SLICE: usize = 64;
 
 /// One applied update.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry<'a> {
+    pub identity: IdentityRef<'a>,
+    pub effect: &'a Effect,
+}
+
+/// What is remembered of an applied update besides its identity.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    pub identity: Identity,
+pub(crate) struct Effect {
     pub delta: i64,
     pub receipt: Receipt,
     pub ticket: Ticket,
@@ -63,15 +70,15 @@ impl Memory {
     }
 
     /// What the table is keyed by; computed once per update.
-    pub fn hash_of(&self, identity: &Identity) -> u64 {
+    pub fn hash_of(&self, identity: IdentityRef<'_>) -> u64 {
         self.hasher.hash_one(identity)
     }
 
     /// The entry of `identity`, which has `hash`, unless its time is over.
-    pub fn find(&self, identity: &Identity, hash: u64, now: Timestamp) -> Option<&Entry> {
-        let is_it = |number| self.entries.get(number).identity == *identity;
-        let entry = self.entries.get(self.table.find(hash, is_it)?);
-        self.is_live(entry.receipt.at, now).then_some(entry)
+    pub fn find(&self, identity: IdentityRef<'_>, hash: u64, now: Timestamp) -> Option<&Effect> {
+        let is_it = |number| self.entries.get(number).identity == identity;
+        let effect = self.entries.get(self.table.find(hash, is_it)?).effect;
+        self.is_live(effect.receipt.at, now).then_some(effect)
     }
 
     /// Whether one more can be remembered, after forgetting what has expired.
@@ -82,24 +89,23 @@ impl Memory {
         self.entries.len() < self.entries_max
     }
 
-    /// Remembers `entry`, whose identity has `hash`; the caller has made room. Takes the place of an expired one with the same
-    /// identity.
-    pub fn remember(&mut self, hash: u64, entry: Entry) -> &Identity {
+    /// Remembers the `effect` of `identity`, which has `hash`; the caller has made room. Takes the place of an expired one with
+    /// the same identity.
+    pub fn remember(&mut self, identity: IdentityRef<'_>, hash: u64, effect: Effect) {
         assert!(self.entries.len() < self.entries_max, "room is made first");
-        self.insert(hash, entry);
-        &self.entries.back().expect("it was just pushed").identity
+        self.insert(identity, hash, effect);
     }
 
-    /// Remembers `entry` from the journal. The promise was given, so the bound does not apply.
-    pub fn restore(&mut self, entry: Entry) {
-        self.insert(self.hash_of(&entry.identity), entry);
+    /// Remembers what the journal says. The promise was given, so the bound does not apply.
+    pub fn restore(&mut self, identity: IdentityRef<'_>, effect: Effect) {
+        self.insert(identity, self.hash_of(identity), effect);
     }
 
-    fn insert(&mut self, hash: u64, entry: Entry) {
+    fn insert(&mut self, identity: IdentityRef<'_>, hash: u64, effect: Effect) {
         let entries = &self.entries;
-        let is_same = |number| entries.get(number).identity == entry.identity;
+        let is_same = |number| entries.get(number).identity == identity;
         self.table.insert(hash, entries.next(), is_same);
-        self.entries.push(entry);
+        self.entries.push(identity, effect);
     }
 
     /// Forgets up to `limit` entries whose time is over, oldest first. Returns how many.
@@ -112,14 +118,14 @@ impl Memory {
     }
 
     fn forget_oldest_if_over(&mut self, now: Timestamp) -> bool {
-        match self.entries.front() {
-            Some(oldest) if !self.is_live(oldest.receipt.at, now) => {}
+        let oldest = match self.entries.front() {
+            Some(oldest) if !self.is_live(oldest.effect.receipt.at, now) => oldest,
             _ => return false,
-        }
-        if let Some((number, entry)) = self.entries.pop() {
-            // Not found where a later update with the same identity took its place in the table.
-            self.table.remove(self.hash_of(&entry.identity), number);
-        }
+        };
+        // Not found where a later update with the same identity took its place in the table.
+        self.table
+            .remove(self.hash_of(oldest.identity), self.entries.first());
+        self.entries.pop();
         true
     }
 }
@@ -127,19 +133,20 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Identity;
 
     fn memory(ttl_ms: u64, entries_max: usize) -> Memory {
         Memory::new(ttl_ms, entries_max, RandomState::with_seeds(1, 2, 3, 4))
     }
 
-    fn find<'m>(memory: &'m Memory, key: &str, now: u64) -> Option<&'m Entry> {
+    fn find<'m>(memory: &'m Memory, key: &str, now: u64) -> Option<&'m Effect> {
         let identity = Identity::new("s", "p", key);
-        memory.find(&identity, memory.hash_of(&identity), Timestamp(now))
+        let hash = memory.hash_of(identity.view());
+        memory.find(identity.view(), hash, Timestamp(now))
     }
 
-    pub(super) fn entry(key: &str, at: u64) -> Entry {
-        Entry {
-            identity: Identity::new("s", "p", key),
+    pub(super) fn effect(at: u64) -> Effect {
+        Effect {
             delta: 1,
             receipt: Receipt {
                 quantity: 1,
@@ -151,8 +158,9 @@ mod tests {
     }
 
     fn remember(memory: &mut Memory, key: &str, at: u64) {
-        let entry = entry(key, at);
-        memory.remember(memory.hash_of(&entry.identity), entry);
+        let identity = Identity::new("s", "p", key);
+        let hash = memory.hash_of(identity.view());
+        memory.remember(identity.view(), hash, effect(at));
     }
 
     #[test]

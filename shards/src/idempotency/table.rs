@@ -3,6 +3,8 @@
 
 use hashbrown::hash_table::{Entry, HashTable};
 
+use super::entries::Number;
+
 /// Parts. A power of two.
 const PARTS: usize = 1024;
 
@@ -12,11 +14,11 @@ pub struct Table {
     parts: Box<[HashTable<Slot>]>,
 }
 
-/// With its hash, so that a part that grows looks at nothing else.
+/// With the half of its hash that its part does not follow from, so that a part that grows looks at nothing else.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    hash: u64,
-    number: u64,
+    half: u32,
+    number: Number,
 }
 
 impl Table {
@@ -26,27 +28,29 @@ impl Table {
         }
     }
 
-    /// The number that has `hash` and for which `is_it` says so.
-    pub fn find(&self, hash: u64, is_it: impl Fn(u64) -> bool) -> Option<u64> {
-        let found = self.parts[part_of(hash)].find(hash, matches(hash, is_it));
+    /// The number that has `hash` and for which `is_it` says so. It may also be asked of others.
+    pub fn find(&self, hash: u64, is_it: impl Fn(Number) -> bool) -> Option<Number> {
+        let found = self.parts[part_of(hash)].find(spread(hash as u32), matches(hash, is_it));
         found.map(|slot| slot.number)
     }
 
     /// Puts `number` in, in place of the one for which `is_it` says so, if there is one.
-    pub fn insert(&mut self, hash: u64, number: u64, is_it: impl Fn(u64) -> bool) {
+    pub fn insert(&mut self, hash: u64, number: Number, is_it: impl Fn(Number) -> bool) {
         let part = &mut self.parts[part_of(hash)];
-        match part.entry(hash, matches(hash, is_it), |slot| slot.hash) {
+        let half = hash as u32;
+        match part.entry(spread(half), matches(hash, is_it), |slot| spread(slot.half)) {
             Entry::Occupied(mut slot) => slot.get_mut().number = number,
             Entry::Vacant(slot) => {
-                slot.insert(Slot { hash, number });
+                slot.insert(Slot { half, number });
             }
         }
     }
 
     /// Takes `number` out, if it is in.
-    pub fn remove(&mut self, hash: u64, number: u64) {
+    pub fn remove(&mut self, hash: u64, number: Number) {
         let part = &mut self.parts[part_of(hash)];
-        if let Ok(slot) = part.find_entry(hash, matches(hash, |other| other == number)) {
+        let is_it = matches(hash, |other| other == number);
+        if let Ok(slot) = part.find_entry(spread(hash as u32), is_it) {
             slot.remove();
         }
     }
@@ -57,13 +61,18 @@ impl Table {
     }
 }
 
-fn matches(hash: u64, is_it: impl Fn(u64) -> bool) -> impl Fn(&Slot) -> bool {
-    move |slot| slot.hash == hash && is_it(slot.number)
+fn matches(hash: u64, is_it: impl Fn(Number) -> bool) -> impl Fn(&Slot) -> bool {
+    move |slot| slot.half == hash as u32 && is_it(slot.number)
 }
 
-/// By bits from the middle: a hash table uses the lowest and the highest.
+/// By the higher half: the lower one is what a part is searched by.
 fn part_of(hash: u64) -> usize {
     (hash >> 32) as usize % PARTS
+}
+
+/// Half of a hash as a whole one: a hash table looks at the lowest and the highest bits.
+fn spread(half: u32) -> u64 {
+    u64::from(half).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 #[cfg(test)]
@@ -71,8 +80,8 @@ mod tests {
     use super::*;
 
     /// Spreads numbers over all bits.
-    fn hash(number: u64) -> u64 {
-        number.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    fn hash(number: Number) -> u64 {
+        spread(number).rotate_left(17)
     }
 
     #[test]
@@ -88,10 +97,10 @@ mod tests {
         }
         for number in 0..100_000 {
             table.remove(hash(number), number);
-            let any = table.find(hash(number), |_| true);
-            assert_eq!(Some(number + 1_000_000), any);
+            let is_it = |other| other == number + 1_000_000;
+            assert_eq!(Some(number + 1_000_000), table.find(hash(number), is_it));
             table.remove(hash(number), number + 1_000_000);
-            assert_eq!(None, table.find(hash(number), |_| true));
+            assert_eq!(None, table.find(hash(number), is_it));
         }
         assert!(table.is_empty());
     }

@@ -161,7 +161,7 @@ pub fn ask(shard: &mut Shard, at: Timestamp, op: &Op) -> Outcome {
                 delta,
                 expected_version,
             };
-            owned(shard.update(at, update), Answer::Update)
+            owned(shard.update(at, &update), Answer::Update)
         }
         Act::Create(id, name, available, price) => {
             let creation = Creation {

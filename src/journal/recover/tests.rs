@@ -71,7 +71,8 @@ fn play(shard: &mut Shard, at: Timestamp, step: &Step, changes: &mut Changes) {
             push(EventKind::ProductModified, changed.as_deref(), None);
         }
         Add(id, key, delta) => {
-            let verdict = shard.update(at, update(id, key, *delta, None));
+            let asked = update(id, key, *delta, None);
+            let verdict = shard.update(at, &asked);
             let update = verdict.remembered.map(|identity| (identity, *delta));
             push(
                 EventKind::InventoryUpdated,
@@ -540,7 +541,7 @@ impl State {
                 // What is not remembered has no effect either: nothing ever has this version.
                 let probe = update(id, key, *delta, Some(shards::VERSION_MAX));
                 let shard = &mut shards[router.shard_of(id)];
-                state.repeats.push(shard.update(now, probe).answer);
+                state.repeats.push(shard.update(now, &probe).answer);
             }
         }
         state

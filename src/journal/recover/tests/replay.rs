@@ -46,10 +46,11 @@ fn a_repeat_gets_the_first_answer_until_its_time_is_over() {
         let mut started = journal.check_recovers(9, "a-1");
         let shard = &mut started.shards[started.router.shard_of("a")];
         let answer = shard
-            .update(journal.now, update("a", "a-1", -3, Some(2)))
+            .update(journal.now, &update("a", "a-1", -3, Some(2)))
             .answer;
         assert_eq!(live, answer == UpdateAnswer::Replayed(first), "{answer:?}");
-        let other_delta = shard.update(journal.now, update("a", "a-1", -2, Some(2)));
+        let asked = update("a", "a-1", -2, Some(2));
+        let other_delta = shard.update(journal.now, &asked);
         let reused = matches!(other_delta.answer, UpdateAnswer::KeyReused(Some(_)));
         assert_eq!(live, reused, "{:?}", other_delta.answer);
     }
@@ -94,7 +95,8 @@ fn time_does_not_run_backwards_across_a_start() {
         journal.group(std::slice::from_ref(&last));
         let started = journal.recover_with(1, EVENTS_MAX, FirstStart::Empty);
         let shard = &mut started.unwrap().shards[0];
-        let verdict = shard.update(BEGINNING, update("b", "b-4", 1, None));
+        let asked = update("b", "b-4", 1, None);
+        let verdict = shard.update(BEGINNING, &asked);
         let UpdateAnswer::Applied(receipt) = verdict.answer else {
             panic!("{last:?}: {:?}", verdict.answer);
         };
