@@ -2,7 +2,7 @@
 """Two builds of the server side by side: rate, and CPU time of the server per request, as ratios of paired rounds.
 
     perf/wrk/against.py BEFORE AFTER [--connections 64] [--rounds 15] [--seconds 3] [--scrape] [--server-cpus 0]
-                        [NAME=VALUE ...]
+                        [--loads updates,reads] [NAME=VALUE ...]
 
 BEFORE and AFTER are binaries; `BEFORE:LOG_LEVEL=error` gives one of them its own environment, NAME=VALUE both. Servers run
 on CPU 0, or where --server-cpus says, wrk on CPU 1; within a round both are measured once, in turns the one and the other
@@ -83,6 +83,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--scrape", action="store_true")
     parser.add_argument("--server-cpus", default="0")
+    parser.add_argument("--loads", default="updates,reads", help="of updates, batches, reads")
     options = parser.parse_args()
     servers, stop = [], threading.Event()
     with tempfile.TemporaryDirectory() as directory:
@@ -91,8 +92,8 @@ def main():
                 servers.append(Server(spec, 18081 + 10 * number, options.server_cpus, options.environment, f"{directory}/{number}"))
             if options.scrape:
                 threading.Thread(target=scrape, args=(servers[1], stop), daemon=True).start()
-            for script in ["updates.lua", "reads.lua"]:
-                compare(servers, script, options)
+            for load in options.loads.split(","):
+                compare(servers, f"{load}.lua", options)
         finally:
             stop.set()
             for server in servers:
