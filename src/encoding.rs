@@ -9,9 +9,25 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use shards::{Product, Timestamp};
 
-/// Appends `text` as a JSON string.
+/// Appends `text` as a JSON string. What has nothing to escape, nearly all there is, is copied: that takes a third of the time, and
+/// no room for six times as much.
 pub fn string(out: &mut Vec<u8>, text: &str) {
-    sonic_rs::to_writer(out, text).expect("a string can be written to memory");
+    // Without an end before the last byte, so that many are looked at together.
+    if text
+        .bytes()
+        .fold(false, |found, byte| found | is_escaped(byte))
+    {
+        sonic_rs::to_writer(out, text).expect("a string can be written to memory");
+        return;
+    }
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+fn is_escaped(byte: u8) -> bool {
+    byte < b' ' || byte == b'"' || byte == b'\\'
 }
 
 /// The length of the JSON string that `text` begins with, quotes included. None if it does not end.
@@ -149,6 +165,21 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert_eq!(format!("\"{expected}\""), text);
         assert_eq!(Some(Timestamp(at)), parse_timestamp(expected));
+    }
+
+    #[test]
+    fn strings_are_written_as_the_library_does() {
+        let every = (0..=0x2ff_u32).chain([0x2028, 0xfeff, 0x1_f600]);
+        for character in every.filter_map(char::from_u32) {
+            for text in [character.to_string(), format!("before{character}behind")] {
+                let mut out = b"x".to_vec();
+                string(&mut out, &text);
+                let expected = format!("x{}", sonic_rs::to_string(&text).unwrap());
+                assert_eq!(expected.into_bytes(), out, "{text:?}");
+                let read: String = sonic_rs::from_slice(&out[1..]).unwrap();
+                assert_eq!(text, read);
+            }
+        }
     }
 
     #[test]

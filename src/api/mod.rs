@@ -26,6 +26,7 @@ mod rate_limit_status;
 mod refusal;
 mod respond;
 mod route;
+mod update_answers;
 mod updates;
 mod wire;
 

@@ -75,8 +75,8 @@ impl Body for ResponseBody {
     }
 }
 
-/// Room for what became of one update.
-const ITEM_BYTES_USUAL: usize = 160;
+/// Room for a small answer.
+const JSON_BYTES_USUAL: usize = 320;
 
 /// What a handler returns.
 pub type Answer = Result<Response<ResponseBody>, super::problem::Problem>;
@@ -93,16 +93,7 @@ pub fn json_bytes(status: StatusCode, json: impl Into<ResponseBody>) -> Response
 
 /// `value` as JSON.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Response<ResponseBody> {
-    json_of_many(status, value, 1)
-}
-
-/// `value` as JSON, which lists so many items.
-pub fn json_of_many(
-    status: StatusCode,
-    value: &impl Serialize,
-    items: usize,
-) -> Response<ResponseBody> {
-    let mut json = Vec::with_capacity((items + 1) * ITEM_BYTES_USUAL);
+    let mut json = Vec::with_capacity(JSON_BYTES_USUAL);
     sonic_rs::to_writer(&mut json, value).expect("our own types can be written to memory");
     json_bytes(status, json)
 }

@@ -1,20 +1,16 @@
 //! `POST /v1/inventory/updates`: one update or a batch.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 
-use hyper::StatusCode;
-use hyper::header::HeaderValue;
-use serde::{Deserialize, Serialize};
-use shards::{Identity, Receipt, Update, UpdateAnswer};
-use utoipa::ToSchema;
+use serde::Deserialize;
+use shards::{Identity, Update, UpdateAnswer};
 
 use super::asked::Asked;
 use super::body::{self, Faults, Object, Text};
-use super::openapi::values;
-use super::problem::{Code, Problem};
-use super::respond::{self, Answer};
-use super::wire::{OVERLOADED, STORAGE_FAILED, Time, check_some_decided, item_count, spread};
+use super::problem::Problem;
+use super::respond::Answer;
+use super::update_answers::{self, ResultJson, refused, result};
+use super::wire::{OVERLOADED, STORAGE_FAILED, item_count, spread};
 use crate::acceptor::Acceptor;
 use crate::messages::{Outcome, ShardRequest};
 use crate::observe::log::requests::Told;
@@ -38,66 +34,14 @@ struct Body<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Item<'a> {
+pub(super) struct Item<'a> {
     #[serde(borrow)]
-    product_id: Option<Text<'a>>,
-    delta: Option<i64>,
-    version: Option<i64>,
+    pub(super) product_id: Option<Text<'a>>,
+    pub(super) delta: Option<i64>,
+    pub(super) version: Option<i64>,
     any_version: Option<bool>,
     #[serde(borrow)]
     idempotency_key: Option<Text<'a>>,
-}
-
-/// What became of an update. Where the product stands is told wherever it exists.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = UpdateResult)]
-pub struct ResultJson<'a> {
-    /// As it was sent.
-    product_id: &'a str,
-    /// Units in stock, after the update or as they stand.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = values::Quantity, required = false)]
-    new_quantity: Option<u64>,
-    /// The product's version, after the update or as it stands.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = values::Version, required = false)]
-    new_version: Option<u64>,
-    /// Whether it took effect, now or, as a repeat, earlier.
-    applied: bool,
-    /// When the product last changed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = values::Time, required = false)]
-    last_updated: Option<Time>,
-    /// Why it was refused, for programs; absent when applied.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = values::UpdateErrorType, required = false)]
-    error_type: Option<&'static str>,
-    /// Why it was refused, for people; absent when applied.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    error_message: Option<Cow<'static, str>>,
-    /// In a batch: whether this is the first answer once more.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    #[schema(required = false)]
-    replayed: bool,
-}
-
-/// One result per item, in the order sent.
-#[derive(Serialize, ToSchema)]
-#[schema(as = BatchAnswer)]
-pub struct BatchJson<'a> {
-    results: Vec<ResultJson<'a>>,
-    summary: SummaryJson,
-}
-
-/// How many items succeeded and failed; a replayed one succeeded.
-#[derive(Serialize, ToSchema)]
-#[schema(as = BatchSummary)]
-struct SummaryJson {
-    total: usize,
-    succeeded: usize,
-    failed: usize,
 }
 
 /// Decides the update or the batch in `json`.
@@ -135,7 +79,7 @@ async fn single(acceptor: &Rc<Acceptor>, asked: &Asked<'_>, mut body: Body<'_>) 
             if let UpdateAnswer::Applied(_) = answer {
                 acceptor.count_applied(store_id, 1);
             }
-            let response = respond_single(&item, answer)?;
+            let response = update_answers::single(&item, answer)?;
             asked.tell(response.status(), || told(store_id, &item, answer));
             Ok(response)
         }
@@ -170,25 +114,6 @@ fn check_store<'b>(store_id: &'b Option<Text<'_>>, faults: &mut Faults) -> Optio
     faults.required(|| "storeId".into(), store_id.as_deref(), rule)
 }
 
-fn respond_single(item: &Item<'_>, answer: UpdateAnswer) -> Answer {
-    let status = match answer {
-        UpdateAnswer::Applied(_) | UpdateAnswer::Replayed(_) => StatusCode::OK,
-        UpdateAnswer::VersionConflict(_)
-        | UpdateAnswer::Insufficient(_)
-        | UpdateAnswer::OutOfRange(_) => StatusCode::CONFLICT,
-        UpdateAnswer::KeyReused(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        UpdateAnswer::NotFound => StatusCode::NOT_FOUND,
-        UpdateAnswer::MemoryFull => return Err(memory_full()),
-    };
-    let mut response = respond::json(status, &result(item, answer));
-    if let UpdateAnswer::Replayed(_) = answer {
-        response
-            .headers_mut()
-            .insert("idempotent-replayed", HeaderValue::from_static("true"));
-    }
-    Ok(response)
-}
-
 /// What the log tells of it.
 fn told(store_id: &str, item: &Item<'_>, answer: UpdateAnswer) -> Told {
     let result = result(item, answer);
@@ -207,11 +132,17 @@ fn told(store_id: &str, item: &Item<'_>, answer: UpdateAnswer) -> Told {
     }
 }
 
-fn memory_full() -> Problem {
-    Problem::new(
-        Code::Overloaded,
-        "the idempotency memory is full; it empties as entries reach IDEMPOTENCY_CACHE_TTL",
-    )
+impl<'a> Item<'a> {
+    #[cfg(test)]
+    pub(super) fn named(product_id: &'a str) -> Item<'a> {
+        Item {
+            product_id: Some(Text(product_id.into())),
+            delta: Some(-7),
+            version: Some(3),
+            any_version: None,
+            idempotency_key: None,
+        }
+    }
 }
 
 impl Item<'_> {
@@ -307,7 +238,7 @@ async fn batch(
         results[index as usize] = refused(&items[index as usize], OVERLOADED);
     }
     let succeeded = results.iter().filter(|result| result.applied).count();
-    let response = respond_batch(results)?;
+    let response = update_answers::batch(results)?;
     asked.tell(response.status(), || Told::Batch {
         store_id: store_id.to_owned(),
         items: items.len(),
@@ -334,93 +265,4 @@ fn check_batch<'b>(body: &'b Body<'_>, items: &[Object<Item<'_>>]) -> Result<&'b
     }
     faults.finish()?;
     Ok(store_id.expect("without a fault there is a store"))
-}
-
-fn respond_batch(results: Vec<ResultJson<'_>>) -> Answer {
-    check_some_decided(results.iter().map(|result| result.error_type))?;
-    let succeeded = results.iter().filter(|result| result.applied).count();
-    let summary = SummaryJson {
-        total: results.len(),
-        succeeded,
-        failed: results.len() - succeeded,
-    };
-    let items = results.len();
-    let json = BatchJson { results, summary };
-    Ok(respond::json_of_many(StatusCode::OK, &json, items))
-}
-
-/// The answer in the brief's shape.
-fn result<'a>(item: &'a Item<'_>, answer: UpdateAnswer) -> ResultJson<'a> {
-    let (error_type, message) = match answer {
-        UpdateAnswer::Applied(receipt) | UpdateAnswer::Replayed(receipt) => {
-            return ResultJson {
-                applied: true,
-                ..standing(item, Some(receipt))
-            };
-        }
-        UpdateAnswer::VersionConflict(now) => {
-            let sent = item.version.unwrap_or_default();
-            let message = format!("version conflict: expected {}, got {sent}", now.version);
-            ("version_conflict", message)
-        }
-        UpdateAnswer::Insufficient(now) => {
-            let wanted = item.delta.unwrap_or_default().unsigned_abs();
-            let message = format!(
-                "insufficient inventory: {} available, {wanted} wanted",
-                now.quantity
-            );
-            ("insufficient_inventory", message)
-        }
-        UpdateAnswer::OutOfRange(_) => {
-            let message = "the quantity or version would exceed 9007199254740991";
-            ("quantity_out_of_range", message.to_owned())
-        }
-        UpdateAnswer::KeyReused(_) => {
-            let message = "the idempotency key was used with another delta";
-            ("idempotency_key_reused", message.to_owned())
-        }
-        UpdateAnswer::NotFound => {
-            let id = item.product_id.as_deref().unwrap_or_default();
-            ("product_not_found", format!("no product with id {id}"))
-        }
-        UpdateAnswer::MemoryFull => ("overloaded", "the idempotency memory is full".to_owned()),
-    };
-    let now = match answer {
-        UpdateAnswer::VersionConflict(now)
-        | UpdateAnswer::Insufficient(now)
-        | UpdateAnswer::OutOfRange(now) => Some(now),
-        UpdateAnswer::KeyReused(now) => now,
-        _ => None,
-    };
-    ResultJson {
-        error_type: Some(error_type),
-        error_message: Some(message.into()),
-        ..standing(item, now)
-    }
-}
-
-/// Where the product stands, and nothing applied.
-fn standing<'a>(item: &'a Item<'_>, now: Option<Receipt>) -> ResultJson<'a> {
-    ResultJson {
-        product_id: item.product_id.as_deref().unwrap_or_default(),
-        new_quantity: now.map(|now| now.quantity),
-        new_version: now.map(|now| now.version),
-        applied: false,
-        last_updated: now.map(|now| Time(now.at)),
-        error_type: None,
-        error_message: None,
-        replayed: false,
-    }
-}
-
-/// An item that no shard has decided, for the reason and with the message given.
-fn refused<'a>(
-    item: &'a Item<'_>,
-    (error_type, message): (&'static str, impl Into<Cow<'static, str>>),
-) -> ResultJson<'a> {
-    ResultJson {
-        error_type: Some(error_type),
-        error_message: Some(message.into()),
-        ..standing(item, None)
-    }
 }

@@ -9,7 +9,7 @@ use super::build::{Book, answer, body, narrowed, null, object, operation, refer,
 use super::headers::{limited, with};
 use super::values::words;
 use crate::acceptor::auth::Access;
-use crate::api::updates::{BatchJson, ResultJson};
+use crate::api::update_answers::{BatchJson, ResultJson};
 use crate::api::wire::ITEMS_MAX;
 
 /// The members of a single update, none of which may stand beside `updates`.
