@@ -65,6 +65,7 @@ pub async fn run(shard: Shard, wiring: Wiring) {
         wiring,
         uptime: Uptime::start(),
         next_cleanup_ms: 0,
+        taken: Vec::with_capacity(TURN),
     };
     role.wiring.metrics.is_active.set(1);
     while role.turn().await {}
@@ -79,6 +80,8 @@ struct Role {
     wiring: Wiring,
     uptime: Uptime,
     next_cleanup_ms: u64,
+    /// What was taken off a lane; empty between turns.
+    taken: Vec<ShardRequest>,
 }
 
 impl Role {
@@ -134,19 +137,33 @@ impl Role {
     fn drain(&mut self) -> usize {
         let mut taken = 0;
         for acceptor in 0..self.wiring.requests.len() {
-            for _ in 0..TURN {
-                // Every request makes at most one decision, so with room for one none is ever lost.
-                if self.wiring.decisions.room() == 0 {
-                    return taken;
-                }
-                let Some(request) = self.wiring.requests[acceptor].pop() else {
-                    break;
-                };
-                self.serve(request);
-                taken += 1;
+            // Every request makes at most one decision, so that with room for it none is ever lost.
+            let turn = TURN.min(self.wiring.decisions.room());
+            let mut requests = std::mem::take(&mut self.taken);
+            while requests.len() < turn
+                && let Some(request) = self.wiring.requests[acceptor].pop()
+            {
+                requests.push(request);
             }
+            taken += requests.len();
+            // Not while they are taken: that would make each wait for the one before.
+            requests.iter().for_each(|request| self.look_ahead(request));
+            requests.drain(..).for_each(|request| self.serve(request));
+            self.taken = requests;
         }
         taken
+    }
+
+    /// Brings near what `request` needs of the shard.
+    fn look_ahead(&self, request: &ShardRequest) {
+        match request {
+            ShardRequest::Update(_, update) => self.shard.look_ahead(update),
+            ShardRequest::Updates(_, updates) => {
+                let updates = updates.iter().map(|(_, update)| update);
+                updates.for_each(|update| self.shard.look_ahead(update));
+            }
+            _ => {}
+        }
     }
 
     /// Forgets a slice of what has expired when it is time. Returns whether there is more.

@@ -1,6 +1,8 @@
 //! Where an entry is, by the hash of its identity. In parts that grow one by one, so that no request waits for the whole
 //! table to be laid out anew: of 16,000,000 entries a part has 16,000.
 
+use std::hint::black_box;
+
 use hashbrown::hash_table::{Entry, HashTable};
 
 use super::entries::Number;
@@ -32,6 +34,12 @@ impl Table {
     pub fn find(&self, hash: u64, is_it: impl Fn(Number) -> bool) -> Option<Number> {
         let found = self.parts[part_of(hash)].find(spread(hash as u32), matches(hash, is_it));
         found.map(|slot| slot.number)
+    }
+
+    /// Reads what a search for `hash` begins with, so that it is near when that comes.
+    pub fn look_ahead(&self, hash: u64) {
+        let part = &self.parts[part_of(hash)];
+        black_box(part.find(spread(hash as u32), |_| false));
     }
 
     /// Puts `number` in, in place of the one for which `is_it` says so, if there is one.
