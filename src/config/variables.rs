@@ -155,7 +155,7 @@ pub const VARIABLES: &[Variable] = &[
         "IDEMPOTENCY_CACHE_MAX_ENTRIES",
         "16777216",
         "1024-4294967296",
-        "entries over all shards; full of unexpired ones, new updates get 503",
+        "entries over all shards, some 120 bytes each with keys of 20; full of unexpired ones, new updates get 503",
     ),
     variable(
         "MAX_EVENTS_IN_QUEUE",
