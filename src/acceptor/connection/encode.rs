@@ -1,6 +1,6 @@
 //! The head of a response as bytes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
@@ -12,8 +12,30 @@ use super::head;
 use crate::encoding;
 use crate::runtime::clock;
 
-/// Room for the head of an usual response, and for a small body behind it.
-const HEAD_BYTES_USUAL: usize = 1024;
+/// A body so small is copied behind its head: that costs less than to tell the kernel of two pieces.
+pub const COPIED_BYTES_MAX: usize = 4 << 10;
+/// Room for a usual head and the largest body that is copied behind it.
+const BUFFER_BYTES: usize = (1 << 10) + COPIED_BYTES_MAX;
+
+thread_local! {
+    /// What the last response was written in. The next is while it is still near the processor.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A buffer to write a head in: the thread's spare one, if no response that waits for its socket has it.
+pub fn buffer() -> Vec<u8> {
+    let mut spare = SPARE.take();
+    spare.reserve_exact(BUFFER_BYTES);
+    spare
+}
+
+/// Keeps what [`buffer`] gave for the next response, unless it has grown.
+pub fn give_back(mut buffer: Vec<u8>) {
+    if buffer.capacity() <= BUFFER_BYTES {
+        buffer.clear();
+        SPARE.set(buffer);
+    }
+}
 
 /// What follows a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,41 +48,47 @@ pub enum Follows {
     UntilEnd,
 }
 
-/// The head of `response` to a request of `version`, and whether the connection ends behind it: where `ends` says so, or the
-/// response itself.
-pub fn head(response: &Parts, version: Version, follows: Follows, ends: bool) -> (Vec<u8>, bool) {
+/// Appends the head of `response` to a request of `version`. Returns whether the connection ends behind it: where `ends` says
+/// so, or the response itself.
+pub fn head(
+    bytes: &mut Vec<u8>,
+    response: &Parts,
+    version: Version,
+    follows: Follows,
+    ends: bool,
+) -> bool {
     let ends = ends || head::names(&response.headers, "close") || follows == Follows::UntilEnd;
-    let mut bytes = Vec::with_capacity(HEAD_BYTES_USUAL);
-    status_line(&mut bytes, response.status);
+    status_line(bytes, response.status);
     for (name, value) in &response.headers {
         if name != CONNECTION {
-            line(&mut bytes, name.as_str().as_bytes(), value.as_bytes());
+            line(bytes, name.as_str().as_bytes(), value.as_bytes());
         }
     }
     match follows {
         Follows::Length(length) if has_length(response.status, length) => {
             bytes.extend_from_slice(b"content-length: ");
-            encoding::integer(&mut bytes, length);
+            encoding::integer(bytes, length);
             bytes.extend_from_slice(b"\r\n");
         }
-        Follows::Chunks => line(&mut bytes, b"transfer-encoding", b"chunked"),
+        Follows::Chunks => line(bytes, b"transfer-encoding", b"chunked"),
         Follows::Length(_) | Follows::UntilEnd => {}
     }
     if ends {
-        line(&mut bytes, b"connection", b"close");
+        line(bytes, b"connection", b"close");
     } else if version == Version::HTTP_10 {
-        line(&mut bytes, b"connection", b"keep-alive");
+        line(bytes, b"connection", b"keep-alive");
     }
     bytes.extend_from_slice(b"date: ");
-    date(&mut bytes);
+    date(bytes);
     bytes.extend_from_slice(b"\r\n\r\n");
-    (bytes, ends)
+    ends
 }
 
 /// A whole response that ends its connection.
 pub fn whole(response: &Parts, body: &[u8]) -> Vec<u8> {
     let follows = Follows::Length(body.len() as u64);
-    let (mut bytes, _ends) = head(response, Version::HTTP_11, follows, true);
+    let mut bytes = Vec::new();
+    head(&mut bytes, response, Version::HTTP_11, follows, true);
     bytes.extend_from_slice(body);
     bytes
 }
@@ -131,7 +159,8 @@ mod tests {
                 .headers
                 .append(name, HeaderValue::from_static(value));
         }
-        let (bytes, ends) = head(&response, version, follows, false);
+        let mut bytes = buffer();
+        let ends = head(&mut bytes, &response, version, follows, false);
         let text = String::from_utf8(bytes).unwrap();
         let (before, date) = text.split_once("date: ").unwrap();
         assert_eq!("Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n".len(), date.len());

@@ -28,13 +28,11 @@ use crate::api::{self, ResponseBody};
 use crate::runtime::executor;
 use crate::runtime::tcp::Stream;
 pub use body::RequestBody;
-use encode::Follows;
+use encode::{COPIED_BYTES_MAX, Follows};
 use head::Head;
 pub use watch::{Connections, Phase, Watch};
 use wire::Wire;
 
-/// A body so small is copied behind its head: that costs less than to tell the kernel of two pieces.
-const COPIED_BYTES_MAX: usize = 4 << 10;
 /// How many requests of a connection that were there already are answered before others get their turn.
 const REQUESTS_PER_TURN: usize = 16;
 
@@ -148,11 +146,12 @@ async fn send(
     body_bytes: &mut u64,
 ) -> Option<Last> {
     let (parts, body) = response.into_parts();
+    let mut head = encode::buffer();
     match body {
         ResponseBody::Whole(body) => {
             let length = body.len() as u64;
             let follows = Follows::Length(length);
-            let (mut head, ends) = encode::head(&parts, asked.version, follows, ends);
+            let ends = encode::head(&mut head, &parts, asked.version, follows, ends);
             let body = match asked.is_head || !encode::may_have_body(parts.status) {
                 true => Bytes::new(),
                 false => body,
@@ -163,6 +162,7 @@ async fn send(
             } else {
                 wire.write(&mut [&head, &body]).await.ok()?;
             }
+            encode::give_back(head);
             *body_bytes += body.len() as u64;
             Some(Last(ends))
         }
@@ -171,8 +171,9 @@ async fn send(
                 Version::HTTP_10 => Follows::UntilEnd,
                 _ => Follows::Chunks,
             };
-            let (head, ends) = encode::head(&parts, asked.version, follows, ends);
+            let ends = encode::head(&mut head, &parts, asked.version, follows, ends);
             wire.write(&mut [&head]).await.ok()?;
+            encode::give_back(head);
             if !asked.is_head {
                 let in_chunks = follows == Follows::Chunks;
                 send_pieces(wire, &mut pieces, in_chunks, body_bytes).await?;
