@@ -46,7 +46,7 @@ pub struct ResultJson<'a> {
     /// Why it was refused, for people; absent when applied.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    error_message: Option<Cow<'static, str>>,
+    error_message: Option<Cow<'a, str>>,
     /// In a batch: whether this is the first answer once more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
@@ -99,42 +99,71 @@ fn memory_full() -> Problem {
     )
 }
 
+/// What became of an item of a batch.
+pub(super) enum Decided {
+    /// A shard has decided it.
+    ByShard(UpdateAnswer),
+    /// None has, for the reason and with the message given.
+    ByNoShard(&'static str, Cow<'static, str>),
+}
+
+impl Decided {
+    pub(super) fn by_no_shard(
+        (error_type, message): (&'static str, impl Into<Cow<'static, str>>),
+    ) -> Decided {
+        Decided::ByNoShard(error_type, message.into())
+    }
+
+    /// What a shard has answered.
+    pub(super) fn answer(&self) -> Option<UpdateAnswer> {
+        match self {
+            Decided::ByShard(answer) => Some(*answer),
+            Decided::ByNoShard(..) => None,
+        }
+    }
+
+    /// The answer to `item`.
+    pub(super) fn result<'a>(&'a self, item: &'a Item<'_>) -> ResultJson<'a> {
+        match self {
+            Decided::ByShard(answer) => ResultJson {
+                replayed: matches!(answer, UpdateAnswer::Replayed(_)),
+                ..result(item, *answer)
+            },
+            Decided::ByNoShard(error_type, message) => ResultJson {
+                error_type: Some(error_type),
+                error_message: Some(Cow::Borrowed(message)),
+                ..standing(item, None)
+            },
+        }
+    }
+}
+
 /// Answers a batch.
-pub(super) fn batch(results: Vec<ResultJson<'_>>) -> Answer {
-    check_some_decided(results.iter().map(|result| result.error_type))?;
+pub(super) fn batch<'a>(results: impl ExactSizeIterator<Item = ResultJson<'a>> + Clone) -> Answer {
+    check_some_decided(results.clone().map(|result| result.error_type))?;
     let mut json = Vec::with_capacity((results.len() + 1) * RESULT_BYTES_USUAL);
-    BatchJson::of(results).write(&mut json);
+    write_batch(&mut json, results);
     Ok(respond::json_bytes(StatusCode::OK, json))
 }
 
-impl<'a> BatchJson<'a> {
-    fn of(results: Vec<ResultJson<'a>>) -> BatchJson<'a> {
-        let succeeded = results.iter().filter(|result| result.applied).count();
-        let summary = SummaryJson {
-            total: results.len(),
-            succeeded,
-            failed: results.len() - succeeded,
-        };
-        BatchJson { results, summary }
-    }
-
-    /// Appends it as it is derived.
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"results\":[");
-        for (index, result) in self.results.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            result.write(out);
+/// Appends a [`BatchJson`] as it is derived.
+fn write_batch<'a>(out: &mut Vec<u8>, results: impl ExactSizeIterator<Item = ResultJson<'a>>) {
+    let (total, mut succeeded) = (results.len(), 0);
+    out.extend_from_slice(b"{\"results\":[");
+    for (index, result) in results.enumerate() {
+        if index > 0 {
+            out.push(b',');
         }
-        out.extend_from_slice(b"],\"summary\":{\"total\":");
-        encoding::integer(out, self.summary.total);
-        out.extend_from_slice(b",\"succeeded\":");
-        encoding::integer(out, self.summary.succeeded);
-        out.extend_from_slice(b",\"failed\":");
-        encoding::integer(out, self.summary.failed);
-        out.extend_from_slice(b"}}");
+        result.write(out);
+        succeeded += usize::from(result.applied);
     }
+    out.extend_from_slice(b"],\"summary\":{\"total\":");
+    encoding::integer(out, total);
+    out.extend_from_slice(b",\"succeeded\":");
+    encoding::integer(out, succeeded);
+    out.extend_from_slice(b",\"failed\":");
+    encoding::integer(out, total - succeeded);
+    out.extend_from_slice(b"}}");
 }
 
 impl ResultJson<'_> {
@@ -237,18 +266,6 @@ fn standing<'a>(item: &'a Item<'_>, now: Option<Receipt>) -> ResultJson<'a> {
     }
 }
 
-/// An item that no shard has decided, for the reason and with the message given.
-pub(super) fn refused<'a>(
-    item: &'a Item<'_>,
-    (error_type, message): (&'static str, impl Into<Cow<'static, str>>),
-) -> ResultJson<'a> {
-    ResultJson {
-        error_type: Some(error_type),
-        error_message: Some(message.into()),
-        ..standing(item, None)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,15 +300,19 @@ mod tests {
         let mut written = Vec::new();
         results[0].write(&mut written);
         assert_eq!(sonic_rs::to_vec(&results[0]).unwrap(), written);
-        for count in [0, 1, results.len()] {
-            let batch = BatchJson::of(results.drain(..count).collect());
+        for count in [0, 1, results.len() - 1] {
+            let results: Vec<_> = results.drain(..count).collect();
+            let succeeded = results.iter().filter(|result| result.applied).count();
+            let summary = SummaryJson {
+                total: count,
+                succeeded,
+                failed: count - succeeded,
+            };
             written.clear();
-            batch.write(&mut written);
-            assert_eq!(
-                sonic_rs::to_string(&batch).unwrap(),
-                String::from_utf8(written.clone()).unwrap()
-            );
-            results.extend(batch.results);
+            let batch = BatchJson { results, summary };
+            let described = sonic_rs::to_string(&batch).unwrap();
+            write_batch(&mut written, batch.results.into_iter());
+            assert_eq!(described, String::from_utf8(written.clone()).unwrap());
         }
     }
 }

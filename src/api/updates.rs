@@ -9,7 +9,7 @@ use super::asked::Asked;
 use super::body::{self, Faults, Object, Text};
 use super::problem::Problem;
 use super::respond::Answer;
-use super::update_answers::{self, ResultJson, refused, result};
+use super::update_answers::{self, Decided, result};
 use super::wire::{OVERLOADED, STORAGE_FAILED, item_count, spread};
 use crate::acceptor::Acceptor;
 use crate::messages::{Outcome, ShardRequest};
@@ -200,17 +200,17 @@ async fn batch(
     items: Vec<Object<Item<'_>>>,
 ) -> Answer {
     let store_id = check_batch(&body, &items)?;
-    // Whatever has no answer in the end met a failed journal.
-    let mut results: Vec<ResultJson<'_>> = Vec::with_capacity(items.len());
+    let mut decided = Vec::with_capacity(items.len());
     let mut updates = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        results.push(match item.check_in_batch(store_id) {
+        decided.push(match item.check_in_batch(store_id) {
             Ok(update) => {
                 let shard = acceptor.router.shard_of(update.identity.product_id());
                 updates.push((shard, (index as u32, update)));
-                refused(item, STORAGE_FAILED)
+                // Whatever has no answer in the end met a failed journal.
+                Decided::by_no_shard(STORAGE_FAILED)
             }
-            Err(message) => refused(item, ("invalid_request", message)),
+            Err(message) => Decided::by_no_shard(("invalid_request", message)),
         });
     }
     let (outcomes, unsent) = spread(acceptor, updates.into_iter(), ShardRequest::Updates).await;
@@ -218,31 +218,32 @@ async fn batch(
         match outcome {
             Outcome::Updates(answers) => {
                 for (index, answer) in answers {
-                    let mut json = result(&items[index as usize], answer);
-                    json.replayed = matches!(answer, UpdateAnswer::Replayed(_));
-                    results[index as usize] = json;
+                    decided[index as usize] = Decided::ByShard(answer);
                 }
             }
             Outcome::StorageFailed => {}
             other => unreachable!("updates are answered as updates, not {other:?}"),
         }
     }
-    let applied = results
-        .iter()
-        .filter(|result| result.applied && !result.replayed);
-    let applied = applied.count() as u64;
-    if applied > 0 {
-        acceptor.count_applied(store_id, applied);
-    }
     for index in unsent {
-        results[index as usize] = refused(&items[index as usize], OVERLOADED);
+        decided[index as usize] = Decided::by_no_shard(OVERLOADED);
     }
-    let succeeded = results.iter().filter(|result| result.applied).count();
+    let count = |is_it: fn(UpdateAnswer) -> bool| {
+        let by_shards = decided.iter().filter_map(Decided::answer);
+        by_shards.filter(|answer| is_it(*answer)).count()
+    };
+    let applied = count(|answer| matches!(answer, UpdateAnswer::Applied(_)));
+    let replayed = count(|answer| matches!(answer, UpdateAnswer::Replayed(_)));
+    if applied > 0 {
+        acceptor.count_applied(store_id, applied as u64);
+    }
+    let results = items.iter().zip(&decided);
+    let results = results.map(|(item, decided)| decided.result(item));
     let response = update_answers::batch(results)?;
     asked.tell(response.status(), || Told::Batch {
         store_id: store_id.to_owned(),
         items: items.len(),
-        succeeded,
+        succeeded: applied + replayed,
     });
     Ok(response)
 }

@@ -3,20 +3,20 @@
 //! Written member by member because a price is copied digit for digit and because this is the inner loop of every
 //! write; strings are escaped by sonic-rs, integers printed by itoa, times by humantime.
 
-use std::cell::Cell;
+mod depth;
+
+use std::cell::RefCell;
 use std::io::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use shards::{Product, Timestamp};
 
+pub use depth::{DEPTH_MAX, nests_deeper_than};
+
 /// Appends `text` as a JSON string. What has nothing to escape, nearly all there is, is copied; for the rest the library makes room
 /// for six times as much first.
 pub fn string(out: &mut Vec<u8>, text: &str) {
-    // Without an end before the last byte, so that many are looked at together.
-    if text
-        .bytes()
-        .fold(false, |found, byte| found | is_escaped(byte))
-    {
+    if has_escaped(text.as_bytes()) {
         sonic_rs::to_writer(out, text).expect("a string can be written to memory");
         return;
     }
@@ -26,8 +26,32 @@ pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-fn is_escaped(byte: u8) -> bool {
-    byte < b' ' || byte == b'"' || byte == b'\\'
+/// Whether some byte of `text` is escaped in JSON. Ids, names and keys are short: eight bytes are looked at together, the last
+/// eight of a longer text once more.
+fn has_escaped(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks();
+    let last = text.last_chunk().copied().unwrap_or_else(|| {
+        let mut word = [b' '; WORD];
+        word[..rest.len()].copy_from_slice(rest);
+        word
+    });
+    words
+        .iter()
+        .copied()
+        .chain([last])
+        .any(|word| word_has_escaped(u64::from_ne_bytes(word)))
+}
+
+const WORD: usize = size_of::<u64>();
+
+/// [`has_escaped`] of eight bytes: the highest bit of a byte says that it is one.
+fn word_has_escaped(word: u64) -> bool {
+    const EACH: u64 = u64::from_ne_bytes([1; WORD]);
+    const HIGHEST: u64 = EACH << 7;
+    // Of a byte below 128 that is below `than`; what is borrowed only reaches bytes above one that is found itself.
+    let below = |word: u64, than: u8| word.wrapping_sub(EACH * u64::from(than)) & !word;
+    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
+    (below(word, b' ') | is(b'"') | is(b'\\')) & HIGHEST != 0
 }
 
 /// The length of the JSON string that `text` begins with, quotes included. None if it does not end.
@@ -50,30 +74,35 @@ pub fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
 
 /// Appends a time as a JSON string.
 pub fn timestamp(out: &mut Vec<u8>, at: Timestamp) {
-    out.push(b'"');
-    out.extend_from_slice(&time(at));
-    out.push(b'"');
+    with_time(at, |quoted| out.extend_from_slice(quoted));
 }
 
 /// How many bytes a time has.
 pub const TIME_BYTES: usize = "2026-11-22T14:40:02.123Z".len();
 
-/// A time as text: RFC 3339, UTC, milliseconds. All that is decided within a millisecond has the same, which is written once.
+/// A time as text: RFC 3339, UTC, milliseconds.
 pub fn time(at: Timestamp) -> [u8; TIME_BYTES] {
+    with_time(at, |quoted| {
+        *quoted[1..].first_chunk().expect("it has quotes")
+    })
+}
+
+/// All that is decided within a millisecond has the same time: it is written once, in quotes.
+fn with_time<T>(at: Timestamp, take: impl FnOnce(&[u8; TIME_BYTES + 2]) -> T) -> T {
     thread_local! {
-        static WRITTEN: Cell<Option<(Timestamp, [u8; TIME_BYTES])>> = const { Cell::new(None) };
+        static WRITTEN: RefCell<(Option<Timestamp>, [u8; TIME_BYTES + 2])> =
+            const { RefCell::new((None, [b'"'; TIME_BYTES + 2])) };
     }
-    if let Some((of, text)) = WRITTEN.get()
-        && of == at
-    {
-        return text;
-    }
-    let mut text = [0; TIME_BYTES];
-    let since_epoch = Duration::from_millis(at.0.min(TIMESTAMP_MAX_MS));
-    let time = humantime::format_rfc3339_millis(UNIX_EPOCH + since_epoch);
-    write!(&mut text[..], "{time}").expect("every such time has so many bytes");
-    WRITTEN.set(Some((at, text)));
-    text
+    WRITTEN.with_borrow_mut(|(of, quoted)| {
+        if *of != Some(at) {
+            let since_epoch = Duration::from_millis(at.0.min(TIMESTAMP_MAX_MS));
+            let time = humantime::format_rfc3339_millis(UNIX_EPOCH + since_epoch);
+            let (_, text) = quoted.split_at_mut(1);
+            write!(&mut text[..TIME_BYTES], "{time}").expect("every such time has so many bytes");
+            *of = Some(at);
+        }
+        take(quoted)
+    })
 }
 
 /// The end of the year 9999: RFC 3339 has four digits for the year.
@@ -103,35 +132,6 @@ pub fn product(out: &mut Vec<u8>, product: &Product) {
     out.push(b'}');
 }
 
-/// Whether the JSON text nests deeper than `limit`. sonic-rs recurses without a bound and would take the process
-/// down, so nothing from outside is parsed before this. Brackets in strings do not count.
-pub fn nests_deeper_than(json: &[u8], limit: usize) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for &byte in json {
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => in_string = true,
-            b'[' | b'{' => {
-                depth += 1;
-                if depth > limit {
-                    return true;
-                }
-            }
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
-}
-
 /// Whether every backslash in the JSON text begins an escape that JSON has. sonic-rs looks only at those of strings that
 /// are read, so what no member asks for could be anything.
 pub fn has_sound_escapes(json: &[u8]) -> bool {
@@ -151,9 +151,6 @@ pub fn has_sound_escapes(json: &[u8]) -> bool {
     }
     true
 }
-
-/// The deepest nesting that is parsed. The deepest that anything here needs is 4.
-pub const DEPTH_MAX: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -179,6 +176,21 @@ mod tests {
                 let read: String = sonic_rs::from_slice(&out[1..]).unwrap();
                 assert_eq!(text, read);
             }
+        }
+    }
+
+    #[test]
+    fn what_is_escaped_is_found_wherever_it_stands() {
+        for length in 0..40 {
+            for byte in 0..=u8::MAX {
+                let is_escaped = byte < b' ' || byte == b'"' || byte == b'\\';
+                for at in 0..length {
+                    let mut text = vec![b'!'; length];
+                    text[at] = byte;
+                    assert_eq!(is_escaped, has_escaped(&text), "{byte} at {at} of {length}");
+                }
+            }
+            assert!(!has_escaped(&vec![b'~'; length]));
         }
     }
 
@@ -216,23 +228,5 @@ mod tests {
         check(r#""\u00v0""#, false);
         check(r#""\u00"#, false);
         check("\\", false);
-    }
-
-    #[test]
-    fn depth_counts_brackets_outside_strings_only() {
-        let check = |json: &str, limit, expected| {
-            assert_eq!(
-                expected,
-                nests_deeper_than(json.as_bytes(), limit),
-                "{json}"
-            );
-        };
-        check(r#"{"a":[1,2]}"#, 2, false);
-        check(r#"{"a":[[1]]}"#, 2, true);
-        check(r#"{"a":"[[[[[["}"#, 1, false);
-        check(r#"{"a":"\"[[[\\"}"#, 1, false);
-        check(r#"["\\",[[]]]"#, 2, true);
-        check(r#"[[]],[[]]"#, 2, false);
-        check(&"[".repeat(100_000), 32, true);
     }
 }
