@@ -91,6 +91,7 @@ fn start_and_wait(
         check.outcome?;
     }
     raise_open_files(config, log);
+    refuse_huge_pages(log);
     // Before any thread is pinned: afterwards only the pinned CPU would be seen.
     let machine = Machine::read();
     let plan = Plan::new(
@@ -213,6 +214,15 @@ fn ops_plan(machine: &Machine) -> ExecutorPlan {
 fn read_tls(paths: &TlsPaths) -> Result<Arc<Reloadable<Tls>>, TlsError> {
     let tls = Tls::read(&paths.certificates, &paths.key)?;
     Ok(Arc::new(Reloadable::new(tls)))
+}
+
+/// Memory that is touched for the first time is cleared by the page fault that meets it, with every answer waiting behind: 4 KiB
+/// in a microsecond, a huge page of 2 MiB in up to some milliseconds. And what is given back is given back in small parts, so
+/// that the same huge page is cleared again and again (perf/experiments/2026-11-29-huge-pages).
+fn refuse_huge_pages(log: &Logger) {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        warn!(log, "Huge pages cannot be refused: updates may wait for milliseconds while one is cleared"; "error" => %error);
+    }
 }
 
 /// A connection is a file: take as many as we may have, and say so if they are fewer than connections may be.
