@@ -224,8 +224,7 @@ impl Filesystem for Mounted {
     }
 
     fn open(&self, _: &Request, inode: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let is_direct = OFlags::from_bits_retain(flags.0.cast_unsigned()).contains(OFlags::DIRECT);
-        if is_direct && self.shared.refuses_direct_io() {
+        if has(flags, OFlags::DIRECT) && self.shared.refuses_direct_io() {
             return reply.error(Errno::EINVAL);
         }
         match self.look(inode, |volume| volume.open(inode.0)) {
@@ -264,11 +263,15 @@ impl Filesystem for Mounted {
         offset: u64,
         bytes: &[u8],
         _write_flags: WriteFlags,
-        _flags: OpenFlags,
+        flags: OpenFlags,
         _lock_owner: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        match self.write_bytes(inode, offset as usize, bytes) {
+        let mut written = self.write_bytes(inode, offset as usize, bytes);
+        if has(flags, OFlags::DSYNC) && written.is_ok() {
+            written = self.sync_file(inode).and(written);
+        }
+        match written {
             Ok(written) => reply.written(written as u32),
             Err(error) => reply.error(error),
         }
@@ -381,6 +384,11 @@ fn entries_after(
     }
     entries.retain(|(cookie, ..)| *cookie > offset);
     Ok(entries)
+}
+
+/// Whether a file was opened with `flag`.
+fn has(flags: OpenFlags, flag: OFlags) -> bool {
+    OFlags::from_bits_retain(flags.0.cast_unsigned()).contains(flag)
 }
 
 fn kind(node: &Node) -> FileType {

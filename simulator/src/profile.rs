@@ -99,6 +99,8 @@ pub struct Profile {
     pub weather: Weather,
     /// What goes wrong with the disk while it starts.
     pub weather_at_start: Weather,
+    /// Whether groups are written and synced in one operation.
+    pub writes_through: bool,
 }
 
 /// How often each thing is chosen.
@@ -193,7 +195,9 @@ impl Profile {
                 read: random.pick(&[0, 20_000]),
                 is_full: false,
             },
+            writes_through: false,
         };
+        profile.writes_through = random.coin() && profile.sync == JournalSync::Always;
         if is_gentle {
             profile.weather = Weather::default();
         }

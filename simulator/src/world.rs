@@ -92,7 +92,12 @@ impl World {
         let ledger = Arc::new(Mutex::new(Ledger::new(sync_per_group)));
         let host = Rc::new(Host::new(BEGIN_MS));
         let entered = simulation::enter(host.clone());
-        let disk = SimulatedDisk::new(Random::new(seed, 2), ledger.clone(), trace.clone());
+        let disk = SimulatedDisk::new(
+            Random::new(seed, 2),
+            profile.writes_through,
+            ledger.clone(),
+            trace.clone(),
+        );
         let world = World {
             without: without.to_vec(),
             random: Random::new(seed, 3),

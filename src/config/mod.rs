@@ -30,7 +30,10 @@ pub use values::{
 pub use variables::{VARIABLES, Variable};
 
 use crate::plan::CpuPlan;
-use parse::{address, duration, file_path, itself, list, mebibytes, microseconds, truth, whole};
+use parse::{
+    address, duration, file_path, itself, list, mebibytes, microseconds, truth, truth_or_auto,
+    whole,
+};
 use reader::Reader;
 
 /// All that can be set from outside. [`VARIABLES`] has the meaning, the default and the bounds of each.
@@ -78,6 +81,8 @@ pub struct Config {
     pub snapshot_journal_bytes: u64,
     /// When the journal is synced.
     pub journal_sync: JournalSync,
+    /// Whether groups are written and synced in one operation; none where the file system decides.
+    pub journal_write_through: Option<bool>,
     /// The snapshot file.
     pub data_path: PathBuf,
     /// The journal's active segment; never the snapshot file.
@@ -156,6 +161,7 @@ fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Config, ConfigError
         journal_segment_bytes: r.read("JOURNAL_SEGMENT_MIB", mebibytes),
         snapshot_journal_bytes: r.read("SNAPSHOT_JOURNAL_MIB", mebibytes),
         journal_sync: r.read("JOURNAL_SYNC", JournalSync::parse),
+        journal_write_through: r.read("JOURNAL_WRITE_THROUGH", truth_or_auto),
         data_path: r.read("DATA_PATH", file_path),
         events_path: r.read("EVENTS_FILE_PATH", file_path),
         tls: read_tls(r),

@@ -58,6 +58,12 @@ pub(super) fn truth(_: &Variable, text: &str) -> Result<bool, String> {
     one_of(text, &[("true", true), ("false", false)])
 }
 
+/// `true` or `false`; none where it is left to the machine.
+pub(super) fn truth_or_auto(_: &Variable, text: &str) -> Result<Option<bool>, String> {
+    let choices = [("auto", None), ("true", Some(true)), ("false", Some(false))];
+    one_of(text, &choices)
+}
+
 /// One of a few words, whatever their case.
 pub(super) fn one_of<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
     choices

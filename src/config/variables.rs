@@ -188,6 +188,12 @@ pub const VARIABLES: &[Variable] = &[
         "when the journal is synced; all but always may lose acknowledged updates in a crash",
     ),
     variable(
+        "JOURNAL_WRITE_THROUGH",
+        "auto",
+        "auto, true, false",
+        "whether a write is synced as part of it (O_DSYNC) rather than behind it: quicker, and as durable where the file system keeps that; auto on ext4 and XFS. Needs JOURNAL_SYNC=always and direct I/O",
+    ),
+    variable(
         "DATA_PATH",
         "./data/inventory.json",
         "the path of a file, other than EVENTS_FILE_PATH",

@@ -77,6 +77,9 @@ pub trait DirectFile {
     /// As the system says. What the blocks hold is not known then.
     fn write_blocks<'a>(&'a self, position: u64, blocks: &'a [u8]) -> Local<'a, io::Result<()>>;
 
+    /// Whether what was written is durable when [`DirectFile::write_blocks`] has returned, without a sync.
+    fn writes_through(&self) -> bool;
+
     /// Makes what was written durable (fdatasync).
     fn sync(&self) -> Local<'_, io::Result<()>>;
 
@@ -97,7 +100,10 @@ pub enum Writes {
     /// Past the page cache.
     #[default]
     Direct,
-    /// Through the page cache, where the file system refuses the other.
+    /// Past the page cache, and there when the write is done (`O_DSYNC`): what else are two operations, with the executor in
+    /// between, is one of the kernel's.
+    Through,
+    /// Through the page cache, where the file system refuses the others.
     Buffered,
 }
 
@@ -115,7 +121,10 @@ impl Disk for SystemDisk {
     fn open_direct<'a>(&'a self, path: &'a Path) -> Local<'a, io::Result<Box<dyn DirectFile>>> {
         Box::pin(async move {
             Ok(match self.writes {
-                Writes::Direct => Box::new(DmaSegment::open(path).await?) as Box<dyn DirectFile>,
+                Writes::Direct | Writes::Through => {
+                    let through = self.writes == Writes::Through;
+                    Box::new(DmaSegment::open(path, through).await?) as Box<dyn DirectFile>
+                }
                 Writes::Buffered => Box::new(BufferedSegment::open(path).await?),
             })
         })

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use glommio::io::{BufferedFile, DmaFile, OpenOptions};
+use rustix::fs::OFlags;
 
 use super::disk::{DirectFile, Local};
 
@@ -13,18 +14,27 @@ pub const BLOCK: usize = 4096;
 /// A [`DirectFile`] of the machine's own disk.
 pub struct DmaSegment {
     file: DmaFile,
+    writes_through: bool,
 }
 
 impl DmaSegment {
-    /// Opens an existing file for writing.
-    pub async fn open(path: &Path) -> io::Result<DmaSegment> {
+    /// Opens an existing file for writing; if it `writes_through`, what is written is durable when the write is done.
+    pub async fn open(path: &Path, writes_through: bool) -> io::Result<DmaSegment> {
+        let flags = match writes_through {
+            true => OFlags::DSYNC,
+            false => OFlags::empty(),
+        };
         let file = OpenOptions::new()
             .read(true)
             .write(true)
+            .custom_flags(flags.bits().cast_signed())
             .dma_open(path)
             .await
             .map_err(io::Error::from)?;
-        Ok(DmaSegment { file })
+        Ok(DmaSegment {
+            file,
+            writes_through,
+        })
     }
 
     /// Short writes are continued.
@@ -54,6 +64,10 @@ impl DmaSegment {
 impl DirectFile for DmaSegment {
     fn write_blocks<'a>(&'a self, position: u64, blocks: &'a [u8]) -> Local<'a, io::Result<()>> {
         Box::pin(self.write_all(position, blocks))
+    }
+
+    fn writes_through(&self) -> bool {
+        self.writes_through
     }
 
     fn sync(&self) -> Local<'_, io::Result<()>> {
@@ -100,6 +114,10 @@ impl BufferedSegment {
 impl DirectFile for BufferedSegment {
     fn write_blocks<'a>(&'a self, position: u64, blocks: &'a [u8]) -> Local<'a, io::Result<()>> {
         Box::pin(self.write_all(position, blocks))
+    }
+
+    fn writes_through(&self) -> bool {
+        false
     }
 
     fn sync(&self) -> Local<'_, io::Result<()>> {

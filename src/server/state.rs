@@ -14,6 +14,7 @@ use crate::journal::recover::{
 };
 use crate::observe::service_manager::ServiceManager;
 use crate::runtime::clock::{self, Uptime};
+use crate::runtime::disk::Writes;
 use crate::sequencer::feed::Feed;
 use crate::sequencer::order::Order;
 use crate::shard::router::Router;
@@ -101,14 +102,12 @@ impl State {
             }
         };
         let recovered = recover::recover(&files, &settings(config), target, &mut watch)?;
-        let files = match directory::takes_direct_io(&files.active)? {
-            true => files,
-            false => {
-                warn!(log, "The file system refuses direct I/O: the journal is written through the page cache, as durable but slower";
-                    "path" => %files.active.display());
-                files.buffered()
-            }
-        };
+        let writes = journal_writes(config, &files)?;
+        if writes == Writes::Buffered {
+            warn!(log, "The file system refuses direct I/O: the journal is written through the page cache, as durable but slower";
+                "path" => %files.active.display());
+        }
+        let files = files.written(writes);
         report(&recovered, &state.shards, started.now_ms(), log);
         state.feed.begin_at(recovered.next_offset);
         let sync_per_group = config.journal_sync == JournalSync::Always;
@@ -121,6 +120,22 @@ impl State {
 /// Whether `error` only says that recovery was told to end.
 pub fn is_interruption(error: &(dyn std::error::Error + 'static)) -> bool {
     matches!(error.downcast_ref(), Some(RecoverError::Interrupted))
+}
+
+/// The quickest way for segments to the disk of which this configuration's promise may be expected.
+fn journal_writes(config: &Config, files: &Files) -> io::Result<Writes> {
+    if !directory::takes_direct_io(&files.active)? {
+        return Ok(Writes::Buffered);
+    }
+    let keeps = || directory::keeps_write_through(&files.active);
+    let through = config.journal_write_through.unwrap_or_else(keeps);
+    // Whoever may lose changes does not want to wait for each.
+    Ok(
+        match through && config.journal_sync == JournalSync::Always {
+            true => Writes::Through,
+            false => Writes::Direct,
+        },
+    )
 }
 
 fn settings(config: &Config) -> Settings {

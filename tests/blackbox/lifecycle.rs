@@ -274,7 +274,7 @@ fn a_port_in_use_stops_the_start() {
 }
 
 /// Variables and values that are not allowed, several of some.
-const INVALID: [(&str, &str); 48] = [
+const INVALID: [(&str, &str); 49] = [
     ("PORT", "0"),
     ("PORT", "65536"),
     ("PORT", "http"),
@@ -303,6 +303,7 @@ const INVALID: [(&str, &str); 48] = [
     ("SNAPSHOT_JOURNAL_MIB", "65537"),
     ("JOURNAL_SYNC", "sometimes"),
     ("JOURNAL_SYNC", "interval:soon"),
+    ("JOURNAL_WRITE_THROUGH", "maybe"),
     ("ENABLE_JSON_PERSISTENCE", "perhaps"),
     ("RATE_LIMIT_ENABLED", "mostly"),
     ("RATE_LIMIT_TYPE", "fair"),
@@ -386,6 +387,8 @@ fn values_at_the_bounds_and_in_other_spellings_are_taken() {
         ("EVENTS_RETENTION", "8760h"),
         ("JOURNAL_SYNC", "never"),
         ("JOURNAL_SYNC", "interval:5ms"),
+        ("JOURNAL_WRITE_THROUGH", "Auto"),
+        ("JOURNAL_WRITE_THROUGH", "false"),
         ("RATE_LIMIT_TYPE", "both"),
         ("RATE_LIMIT_TYPE", "GLOBAL"),
         ("BIND_ADDRESS", "::1"),

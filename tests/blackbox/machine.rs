@@ -1,6 +1,10 @@
 //! Machines with less than usual: one CPU that is not the first, hardly any locked memory, IPv6 alone; and what the doctor and
 //! the health check say of them.
 
+use std::fs;
+use std::path::PathBuf;
+
+use rustix::fs::OFlags;
 use rustix::thread::sched_getaffinity;
 use serde_json::Value;
 
@@ -141,4 +145,59 @@ fn shells_and_man_are_told_of_every_command() {
     let page = std::fs::read_to_string(builder.directory().join("central-inventory-top.1"));
     assert!(page.expect("a page for each command").contains("interval"));
     builder.run(&["man", "--directory", "/nowhere"]).refused();
+}
+
+/// How the server has the active segment open for its groups, as `open(2)` has the flags.
+fn find_flags_of_the_journal(server: &Server) -> Option<OFlags> {
+    let process = PathBuf::from(format!("/proc/{}", server.pid().as_raw_pid()));
+    let events = server.builder().events_path();
+    let events = fs::canonicalize(events).expect("there is a journal");
+    let names = fs::read_dir(process.join("fd")).expect("the process runs");
+    let descriptors = names.map(|name| name.expect("it can be read").file_name());
+    let mut flags = descriptors.filter_map(|descriptor| {
+        let target = fs::read_link(process.join("fd").join(&descriptor)).ok()?;
+        let told = fs::read_to_string(process.join("fdinfo").join(&descriptor)).ok()?;
+        let flags = told.lines().find_map(|line| line.strip_prefix("flags:"))?;
+        let flags = u32::from_str_radix(flags.trim(), 8).expect("it is octal");
+        (target == events).then_some(OFlags::from_bits_retain(flags))
+    });
+    flags.find(|flags| flags.contains(OFlags::RDWR))
+}
+
+fn flags_of_the_journal(server: &Server) -> OFlags {
+    eventually("the journal is open", || find_flags_of_the_journal(server))
+}
+
+#[test]
+fn groups_are_written_through_where_the_file_system_is_known_to_keep_them() {
+    const EXT4_AND_XFS: [i64; 2] = [0xef53, 0x5846_5342];
+    let server = Server::start();
+    let kind = rustix::fs::statfs(server.builder().directory()).expect("it is there");
+    if !flags_of_the_journal(&server).contains(OFlags::DIRECT) {
+        eprintln!("the temporary directory takes no direct I/O: nothing is written through there");
+        return;
+    }
+    let is_through = |server: &Server| flags_of_the_journal(server).contains(OFlags::DSYNC);
+    assert_eq!(EXT4_AND_XFS.contains(&kind.f_type), is_through(&server));
+    for (variable, sync, expected) in [
+        ("true", "always", true),
+        ("false", "always", false),
+        ("true", "never", false),
+        ("true", "interval:1s", false),
+    ] {
+        let builder = Builder::new().env("JOURNAL_WRITE_THROUGH", variable);
+        let server = builder.env("JOURNAL_SYNC", sync).start();
+        assert_eq!(expected, is_through(&server), "{variable}, {sync}");
+        assert_sells_and_remembers(server);
+    }
+}
+
+/// A page fault that clears 2 MiB holds up whoever waits.
+#[test]
+fn huge_pages_are_refused() {
+    let server = Server::start();
+    let status = format!("/proc/{}/status", server.pid().as_raw_pid());
+    let status = fs::read_to_string(status).expect("the process runs");
+    let told = status.lines().find(|line| line.starts_with("THP_enabled:"));
+    assert_eq!(Some("THP_enabled:\t0"), told);
 }

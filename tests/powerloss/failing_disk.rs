@@ -14,12 +14,14 @@ use crate::stock::Stock;
 const ACTIVE: &str = "events.json";
 const SPARE: &str = "events.spare";
 
-/// What a failed write or sync leaves is decided by chance: each seed decides otherwise.
+/// What a failed write or sync leaves is decided by chance: each seed decides otherwise. Half of them write and sync in one.
 const SEEDS: Range<u64> = 0..6;
 
 fn started(seed: u64) -> (Disk, Server, Stock) {
     let disk = mount(seed);
-    let server = server_on(&disk).start();
+    let server = server_on(&disk)
+        .env("JOURNAL_WRITE_THROUGH", seed & 2 == 0)
+        .start();
     let mut stock = Stock::create(&server);
     stock.add(20);
     (disk, server, stock)

@@ -40,3 +40,4 @@ mod full_disk;
 mod power;
 mod snapshots;
 mod stalled_disk;
+mod written_through;

@@ -163,13 +163,14 @@ fn arm_within(random: &mut Random, disk: &Disk, fault: fn(Operation) -> Fault, m
     disk.arm(fault(operation).on(name).nth(nth));
 }
 
-/// Another number of shards and acceptors each time; segments and snapshots small, so that many are made.
+/// Another number of shards and acceptors, and another way to the disk, each time; segments and snapshots small, so that many are made.
 fn settings(random: &mut Random, disk: &Disk, logs: &Builder, journal_sync: &str) -> Builder {
     server_in(disk.path())
         .in_directory_of(logs)
         .shards(1 + random.below(4))
         .acceptors(1 + random.below(2))
         .env("JOURNAL_SYNC", journal_sync)
+        .env("JOURNAL_WRITE_THROUGH", random.one_in(2))
         .env("JOURNAL_SEGMENT_MIB", 1)
         .env("SNAPSHOT_JOURNAL_MIB", 1)
         .env("MAX_EVENTS_IN_QUEUE", 10_000_000)

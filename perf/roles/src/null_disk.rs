@@ -60,6 +60,10 @@ impl DirectFile for NullDisk {
         Box::pin(async { Ok(()) })
     }
 
+    fn writes_through(&self) -> bool {
+        false
+    }
+
     fn sync(&self) -> Local<'_, io::Result<()>> {
         Box::pin(async { Ok(()) })
     }

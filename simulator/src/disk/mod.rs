@@ -74,6 +74,8 @@ struct State {
     /// The crash comes with the operation that counts it down to 0.
     crash_in: Option<u64>,
     is_dead: bool,
+    /// What goes past the page cache is durable when it is written.
+    writes_through: bool,
     ledger: Arc<Mutex<Ledger>>,
     trace: Arc<Mutex<Trace>>,
 }
@@ -88,9 +90,11 @@ enum Fate {
 }
 
 impl SimulatedDisk {
-    /// An empty disk that draws from `random`; groups written to it go into `ledger`.
+    /// An empty disk that draws from `random`; groups written to it go into `ledger`. If it `writes_through`, they need no
+    /// sync.
     pub fn new(
         random: Random,
+        writes_through: bool,
         ledger: Arc<Mutex<Ledger>>,
         trace: Arc<Mutex<Trace>>,
     ) -> SimulatedDisk {
@@ -104,6 +108,7 @@ impl SimulatedDisk {
             harm: Harm::default(),
             crash_in: None,
             is_dead: false,
+            writes_through,
             ledger,
             trace,
         };
@@ -369,6 +374,10 @@ impl State {
     fn perform(&mut self, inode: InodeId, kind: OpKind) -> io::Result<()> {
         match kind {
             OpKind::Sync => self.sync(inode),
+            OpKind::WriteThrough { position, bytes } => {
+                self.perform(inode, OpKind::Write { position, bytes })?;
+                self.sync(inode)
+            }
             OpKind::Write { position, bytes } => {
                 let end_offset = self.ledger().end_offset_of(&bytes);
                 let position = position as usize;
@@ -531,13 +540,18 @@ impl DirectFile for File {
     fn write_blocks<'a>(&'a self, position: u64, blocks: &'a [u8]) -> Local<'a, io::Result<()>> {
         let mut state = self.disk.state();
         state.ledger().append(blocks);
-        let kind = OpKind::Write {
-            position,
-            bytes: blocks.to_vec(),
+        let bytes = blocks.to_vec();
+        let kind = match state.writes_through {
+            true => OpKind::WriteThrough { position, bytes },
+            false => OpKind::Write { position, bytes },
         };
         let id = state.ops.submit(self.inode, kind);
         drop(state);
         Box::pin(ops::wait(self.disk.clone(), id))
+    }
+
+    fn writes_through(&self) -> bool {
+        self.disk.state().writes_through
     }
 
     fn sync(&self) -> Local<'_, io::Result<()>> {

@@ -21,6 +21,13 @@ pub enum OpKind {
         /// Which.
         bytes: Vec<u8>,
     },
+    /// Bytes to be written, and durable when they are.
+    WriteThrough {
+        /// Where.
+        position: u64,
+        /// Which.
+        bytes: Vec<u8>,
+    },
     /// What was written is to be durable.
     Sync,
 }
