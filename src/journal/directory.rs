@@ -17,6 +17,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::runtime::disk::{Disk, Open, SystemDisk, Writes};
+use crate::runtime::file::BLOCK;
 
 pub(super) const LOCK_NAME: &str = ".central-inventory.lock";
 /// Digits of the first offset in a segment's name: enough for any u64, so that names sort as offsets do.
@@ -226,8 +227,14 @@ pub fn make_segment(
     size: u64,
     is_wanted: impl Fn() -> bool,
 ) -> io::Result<()> {
-    let file = disk.open(path, Open::Create)?;
-    let piece = vec![b'\n'; (FILL_PIECE as u64).min(size) as usize];
+    assert!(
+        size.is_multiple_of(BLOCK as u64),
+        "a segment is whole blocks"
+    );
+    let file = disk.open(path, Open::Fill)?;
+    let room = vec![b'\n'; FILL_PIECE + BLOCK];
+    // Direct I/O takes whole blocks of memory too.
+    let (_, piece) = room.split_at(room.as_ptr().align_offset(BLOCK));
     let mut position = 0;
     while position < size {
         if !is_wanted() {

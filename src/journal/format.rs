@@ -246,6 +246,7 @@ impl Group {
         let Written {
             mut blocks,
             events_bytes,
+            events_count,
         } = written;
         blocks.clear();
         Group {
@@ -255,7 +256,7 @@ impl Group {
             lines: blocks,
             events: Events {
                 bytes: Vec::with_capacity(events_bytes),
-                ends: Vec::new(),
+                ends: Vec::with_capacity(events_count),
             },
         }
     }
@@ -326,6 +327,7 @@ impl Group {
 pub struct Written {
     blocks: Vec<u8>,
     events_bytes: usize,
+    events_count: usize,
 }
 
 impl SealedGroup {
@@ -334,6 +336,7 @@ impl SealedGroup {
         let written = Written {
             blocks: self.blocks,
             events_bytes: self.events.len_bytes(),
+            events_count: self.events.len(),
         };
         (self.events, written)
     }

@@ -8,11 +8,11 @@ use std::fmt;
 use std::fs::{self, File};
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::pin::Pin;
 
-use rustix::fs::Advice;
+use rustix::fs::{Advice, OFlags};
 
 use super::file::{BufferedSegment, DmaSegment};
 
@@ -28,6 +28,8 @@ pub enum Open {
     Write,
     /// A new file, or an existing one emptied, to write.
     Create,
+    /// The same, to write whole aligned blocks: past the page cache where segments are, which nobody will read there.
+    Fill,
 }
 
 /// Files by path. All but [`Disk::open_direct`] block: on an executor they go through `executor::blocking`.
@@ -113,8 +115,17 @@ impl Disk for SystemDisk {
         match how {
             Open::Read => options.read(true),
             Open::Write => options.read(true).write(true),
-            Open::Create => options.read(true).write(true).create(true).truncate(true),
+            Open::Create | Open::Fill => options.read(true).write(true).create(true).truncate(true),
         };
+        if how == Open::Fill && self.writes != Writes::Buffered {
+            let mut direct = options.clone();
+            direct.custom_flags(OFlags::DIRECT.bits().cast_signed());
+            match direct.open(path) {
+                // It takes none: the first segment is made before that is known.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+                opened => return Ok(Box::new(opened?)),
+            }
+        }
         Ok(Box::new(options.open(path)?))
     }
 

@@ -20,6 +20,10 @@ const GROUP_BYTES_MAX: usize = 512 << 10;
 /// and the edge answers 503.
 const WAITING_BYTES_MAX: usize = 8 << 20;
 
+/// Groups whose memory is kept for the next: the one that was written last, and two that a large turn of batches fills while it
+/// was. Memory that is made anew for each is cleared by the kernel first, page by page.
+const SPARE_GROUPS_MAX: usize = 3;
+
 /// The order of all changes.
 #[derive(Debug)]
 pub struct Order {
@@ -33,8 +37,8 @@ pub struct Order {
     in_flight_end: Option<u64>,
     held: VecDeque<Held>,
     failed: bool,
-    /// The memory of the group that was written last.
-    written: Written,
+    /// The memory of groups that were written, [`SPARE_GROUPS_MAX`] at most.
+    written: Vec<Written>,
 }
 
 /// A reply that may be released when the durable end reaches `at`.
@@ -67,7 +71,7 @@ impl Order {
             in_flight_end: None,
             held: VecDeque::new(),
             failed: false,
-            written: Written::default(),
+            written: Vec::with_capacity(SPARE_GROUPS_MAX),
         }
     }
 
@@ -142,7 +146,7 @@ impl Order {
                 true => self.next_offset,
                 false => self.synced_end,
             };
-            let written = std::mem::take(&mut self.written);
+            let written = self.written.pop().unwrap_or_default();
             self.gathering
                 .push_back(Group::after(self.next_offset, batch, written));
         }
@@ -173,7 +177,9 @@ impl Order {
 
     /// Takes the memory of a group that was written, for the next.
     pub fn recycle(&mut self, written: Written) {
-        self.written = written;
+        if self.written.len() < SPARE_GROUPS_MAX {
+            self.written.push(written);
+        }
     }
 
     /// The group in flight may be acknowledged; `synced` if all that was written is on disk. Appends the replies

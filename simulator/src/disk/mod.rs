@@ -266,15 +266,15 @@ impl State {
             return Err(failure());
         }
         match (how, self.names.find(path)) {
-            (Open::Create, Some(inode)) => {
+            (Open::Create | Open::Fill, Some(inode)) => {
                 self.inode(inode).change(Change::Truncate);
                 Ok(inode)
             }
-            (Open::Create, None) if self.weather.is_full => {
+            (Open::Create | Open::Fill, None) if self.weather.is_full => {
                 self.harm.failed += 1;
                 Err(full())
             }
-            (Open::Create, None) => {
+            (Open::Create | Open::Fill, None) => {
                 let inode = self.inode_count;
                 self.inode_count += 1;
                 self.inodes.insert(inode, Inode::default());
