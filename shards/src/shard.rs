@@ -97,10 +97,11 @@ impl Shard {
         self.memory.len()
     }
 
-    /// Brings near what deciding `update` reads first: the memory of updates is large and read all over, and one that came
-    /// unprepared would wait for its place in it. Worth while for some at a time, before the first of them is decided.
-    pub fn look_ahead(&self, update: &Update) {
-        self.memory.look_ahead(update.identity.view());
+    /// Brings near what deciding `updates` reads first: the memory of updates is large and read all over, and one that came
+    /// unprepared would wait for its place in it. Worth while before the first of some is decided.
+    pub fn look_ahead<'u>(&self, updates: impl Iterator<Item = &'u Update>) {
+        self.memory
+            .look_ahead(updates.map(|update| update.identity.view()));
     }
 
     /// Decides a change of stock.

@@ -11,6 +11,8 @@
 //! A shard encodes what it knows ([`Changes`]); the sequencer adds the offset, the group and the checksum
 //! ([`Group`]); [`super::line`] reads it back.
 
+use std::ops::Range;
+
 use serde::Deserialize;
 use shards::{Identity, Product, Timestamp};
 
@@ -229,7 +231,8 @@ pub struct Group {
     batch: u64,
     latest_at: Timestamp,
     lines: Vec<u8>,
-    events: Events,
+    /// Where the served bytes of each change stand in its lines, but for the last.
+    served: Vec<Range<u32>>,
 }
 
 impl Group {
@@ -239,25 +242,21 @@ impl Group {
         Group::after(first_offset, batch, Written::default())
     }
 
-    /// As [`Group::new`], with the memory of the group that was written last, and room for as much as it had: what is kept of the
-    /// events never has room for more than those of two groups.
+    /// As [`Group::new`], with the memory of a group that was written.
     pub fn after(first_offset: u64, batch: u64, written: Written) -> Group {
         assert!(batch <= first_offset);
         let Written {
             mut blocks,
-            events_bytes,
-            events_count,
+            mut served,
         } = written;
         blocks.clear();
+        served.clear();
         Group {
             first_offset,
             batch,
             latest_at: Timestamp(0),
             lines: blocks,
-            events: Events {
-                bytes: Vec::with_capacity(events_bytes),
-                ends: Vec::with_capacity(events_count),
-            },
+            served,
         }
     }
 
@@ -268,7 +267,7 @@ impl Group {
 
     /// The offset after its last change.
     pub fn end_offset(&self) -> u64 {
-        self.first_offset + self.events.len() as u64
+        self.first_offset + self.served.len() as u64
     }
 
     /// The bytes of its lines.
@@ -278,7 +277,7 @@ impl Group {
 
     /// Whether it has no change.
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty()
+        self.served.is_empty()
     }
 
     /// Adds a change under the next offset, which took effect at `at` or earlier.
@@ -292,7 +291,8 @@ impl Group {
         encoding::integer(line, offset);
         line.push(b',');
         line.extend_from_slice(served);
-        let served_end = line.len();
+        let end = |line: &[u8]| u32::try_from(line.len()).expect("a group is far below 4 GiB");
+        self.served.push(line_at as u32..end(line));
         line.extend_from_slice(PRIVATE);
         encoding::integer(line, self.batch);
         line.extend_from_slice(private);
@@ -301,11 +301,6 @@ impl Group {
         line.extend_from_slice(&hex(checksum));
         line.extend_from_slice(LINE_END);
         line.push(b'\n');
-        let served = &self.lines[line_at..served_end];
-        self.events.push(|out| {
-            out.extend_from_slice(served);
-            out.push(b'}');
-        });
     }
 
     /// The lines, padded with newlines to whole blocks, and the events to serve once they are on disk.
@@ -316,9 +311,27 @@ impl Group {
             end_offset: self.end_offset(),
             first_offset: self.first_offset,
             latest_at: self.latest_at,
+            events: self.events(),
             blocks: self.lines,
-            events: self.events,
+            served: self.served,
         }
+    }
+
+    /// The events to serve, in no more memory than they take: the feed keeps them for long.
+    fn events(&self) -> Events {
+        let bytes: usize = self.served.iter().map(|served| served.len() + 2).sum();
+        let mut events = Events {
+            bytes: Vec::with_capacity(bytes),
+            ends: Vec::with_capacity(self.served.len()),
+        };
+        for served in &self.served {
+            let served = &self.lines[served.start as usize..served.end as usize];
+            events.push(|out| {
+                out.extend_from_slice(served);
+                out.push(b'}');
+            });
+        }
+        events
     }
 }
 
@@ -326,8 +339,7 @@ impl Group {
 #[derive(Debug, Default)]
 pub struct Written {
     blocks: Vec<u8>,
-    events_bytes: usize,
-    events_count: usize,
+    served: Vec<Range<u32>>,
 }
 
 impl SealedGroup {
@@ -335,8 +347,7 @@ impl SealedGroup {
     pub fn into_events(self) -> (Events, Written) {
         let written = Written {
             blocks: self.blocks,
-            events_bytes: self.events.len_bytes(),
-            events_count: self.events.len(),
+            served: self.served,
         };
         (self.events, written)
     }
@@ -355,6 +366,7 @@ pub struct SealedGroup {
     pub blocks: Vec<u8>,
     /// What to serve.
     pub events: Events,
+    served: Vec<Range<u32>>,
 }
 
 /// What stands between the served bytes and the mark.

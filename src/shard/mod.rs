@@ -147,23 +147,11 @@ impl Role {
             }
             taken += requests.len();
             // Not while they are taken: that would make each wait for the one before.
-            requests.iter().for_each(|request| self.look_ahead(request));
+            self.shard.look_ahead(requests.iter().flat_map(updates));
             requests.drain(..).for_each(|request| self.serve(request));
             self.taken = requests;
         }
         taken
-    }
-
-    /// Brings near what `request` needs of the shard.
-    fn look_ahead(&self, request: &ShardRequest) {
-        match request {
-            ShardRequest::Update(_, update) => self.shard.look_ahead(update),
-            ShardRequest::Updates(_, updates) => {
-                let updates = updates.iter().map(|(_, update)| update);
-                updates.for_each(|update| self.shard.look_ahead(update));
-            }
-            _ => {}
-        }
     }
 
     /// Forgets a slice of what has expired when it is time. Returns whether there is more.
@@ -275,6 +263,16 @@ impl Role {
         lane.push(Decision::Ordered(decision))
             .expect("room was there before the request was taken");
     }
+}
+
+/// The updates that `request` asks for.
+fn updates(request: &ShardRequest) -> impl Iterator<Item = &shards::Update> {
+    let (one, many) = match request {
+        ShardRequest::Update(_, update) => (Some(update), &[][..]),
+        ShardRequest::Updates(_, updates) => (None, &updates[..]),
+        _ => (None, &[][..]),
+    };
+    one.into_iter().chain(many.iter().map(|(_, update)| update))
 }
 
 /// What one request leads to besides its answer.

@@ -22,6 +22,9 @@ use table::Table;
 /// pays for all of them.
 const ROOM_SLICE: usize = 64;
 
+/// How many places are looked at one right after the other: more than a processor has reads under way.
+const LOOK_AHEAD_TOGETHER: usize = 64;
+
 /// One applied update.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry<'a> {
@@ -74,9 +77,23 @@ impl Memory {
         self.hasher.hash_one(identity)
     }
 
-    /// Brings near what [`Memory::find`] will read. Many such reads take little longer than one: they do not wait for each other.
-    pub fn look_ahead(&self, identity: IdentityRef<'_>) {
-        self.table.look_ahead(self.hash_of(identity));
+    /// Brings near what [`Memory::find`] will read of those. Many such reads take little longer than one: they do not wait for
+    /// each other, as long as there is little to be done in between. So all hashes are computed first.
+    pub fn look_ahead<'i>(&self, mut identities: impl Iterator<Item = IdentityRef<'i>>) {
+        let mut hashes = [0; LOOK_AHEAD_TOGETHER];
+        loop {
+            let mut count = 0;
+            for (hash, identity) in hashes.iter_mut().zip(&mut identities) {
+                *hash = self.hash_of(identity);
+                count += 1;
+            }
+            hashes[..count]
+                .iter()
+                .for_each(|hash| self.table.look_ahead(*hash));
+            if count < LOOK_AHEAD_TOGETHER {
+                return;
+            }
+        }
     }
 
     /// The entry of `identity`, which has `hash`, unless its time is over.
