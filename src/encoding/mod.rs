@@ -87,13 +87,21 @@ pub fn time(at: Timestamp) -> [u8; TIME_BYTES] {
     })
 }
 
-/// All that is decided within a millisecond has the same time: it is written once, in quotes.
-fn with_time<T>(at: Timestamp, take: impl FnOnce(&[u8; TIME_BYTES + 2]) -> T) -> T {
+/// A time in quotes.
+type Quoted = [u8; TIME_BYTES + 2];
+
+/// So many times of late are kept as text: what is decided now and what was decided some milliseconds ago, and is answered now,
+/// come by turns.
+const TIMES_KEPT: usize = 8;
+
+/// All that is decided within a millisecond has the same time: it is written once.
+fn with_time<T>(at: Timestamp, take: impl FnOnce(&Quoted) -> T) -> T {
     thread_local! {
-        static WRITTEN: RefCell<(Option<Timestamp>, [u8; TIME_BYTES + 2])> =
-            const { RefCell::new((None, [b'"'; TIME_BYTES + 2])) };
+        static WRITTEN: RefCell<[(Option<Timestamp>, Quoted); TIMES_KEPT]> =
+            const { RefCell::new([(None, [b'"'; TIME_BYTES + 2]); TIMES_KEPT]) };
     }
-    WRITTEN.with_borrow_mut(|(of, quoted)| {
+    WRITTEN.with_borrow_mut(|written| {
+        let (of, quoted) = &mut written[at.0 as usize % TIMES_KEPT];
         if *of != Some(at) {
             let since_epoch = Duration::from_millis(at.0.min(TIMESTAMP_MAX_MS));
             let time = humantime::format_rfc3339_millis(UNIX_EPOCH + since_epoch);
