@@ -10,11 +10,11 @@ INIT = Path(__file__).with_name("init")
 BUSYBOX = Path("/bin/busybox")
 
 
-def first_file_system(programs, modules, options):
+def first_file_system(programs, modules, options, init=INIT):
     """As the kernel takes it. `programs` are files by the names that `init` knows; `options` is what `init` is told, as variables of a shell."""
     libraries = sorted({library for program in (BUSYBOX, *programs.values()) for library in libraries_of(program)})
     return archive(with_directories([
-        file("init", INIT.read_bytes(), may_run=True),
+        file("init", init.read_bytes(), may_run=True),
         file("options", assignments(options).encode()),
         file("bin/busybox", BUSYBOX.read_bytes(), may_run=True),
         *[file(f"programs/{name}", program.read_bytes(), may_run=True) for name, program in programs.items()],

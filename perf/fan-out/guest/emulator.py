@@ -1,4 +1,4 @@
-"""The emulator: two CPUs in software, a disk, and two serial ports that are files here."""
+"""The emulator: CPUs in software, two unless chosen otherwise, a disk, and two serial ports that are files here."""
 import signal
 import subprocess
 
@@ -8,6 +8,8 @@ from harness.process import run, send
 CPU = "Nehalem"
 # What is emulated has no other guests to be protected from. The clock is read without the emulator's help.
 KERNEL_OPTIONS = "console=ttyS0 loglevel=4 panic=-1 mitigations=off tsc=reliable"
+# Each has a thread of the emulator's.
+TWO_AT_ONCE = ("-accel", "tcg,thread=multi", "-smp", "2")
 DISK_BYTES = 2 << 30
 CONSOLE_LINES = 30
 
@@ -15,7 +17,7 @@ CONSOLE_LINES = 30
 class Emulator:
     """One guest, from being switched on to having switched itself off."""
 
-    def __init__(self, directory, kernel, first_file_system, memory_mib):
+    def __init__(self, directory, kernel, first_file_system, memory_mib, processors=TWO_AT_ONCE, disk_options=""):
         self.console, self.records = directory / "console", directory / "records"
         disk, first = directory / "disk", directory / "first-file-system"
         first.write_bytes(first_file_system)
@@ -23,10 +25,10 @@ class Emulator:
             empty.truncate(DISK_BYTES)
         run(["mke2fs", "-q", "-F", "-t", "ext4", disk])
         # setpriv: it ends with us even if we are killed.
-        self.command = ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", CPU, "-machine", "q35",
-                        "-smp", "2", "-m", str(memory_mib), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        self.command = ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", *processors, "-cpu", CPU, "-machine", "q35",
+                        "-m", str(memory_mib), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                         "-kernel", str(kernel), "-initrd", str(first), "-append", KERNEL_OPTIONS,
-                        "-serial", f"file:{self.console}", "-serial", f"file:{self.records}", "-drive", f"file={disk},if=virtio,format=raw"]
+                        "-serial", f"file:{self.console}", "-serial", f"file:{self.records}", "-drive", f"file={disk},if=virtio,format=raw{disk_options}"]
 
     def run(self, seconds_max):
         """Returns what the guest wrote to its second port."""
