@@ -231,7 +231,7 @@ pub struct Group {
     batch: u64,
     latest_at: Timestamp,
     lines: Vec<u8>,
-    /// Where the served bytes of each change stand in its lines, but for the last.
+    /// Where the served bytes of each change stand in its lines, without the brace that ends them.
     served: Vec<Range<u32>>,
 }
 

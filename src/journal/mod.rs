@@ -10,6 +10,7 @@ pub mod format;
 pub mod history;
 pub mod line;
 pub mod lines;
+mod quicker;
 pub mod recover;
 pub mod scene;
 pub mod segments;

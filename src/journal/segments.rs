@@ -14,6 +14,7 @@ use shards::Timestamp;
 
 use super::directory::{self, Files};
 use super::format::SealedGroup;
+use super::quicker::{Quicker, Way};
 use super::snapshot::FullSegment;
 use crate::config::JournalSync;
 use crate::faults::{self, Fault};
@@ -121,6 +122,7 @@ pub struct Segments {
     spare: ForMe,
     since_sync: Uptime,
     dirty: bool,
+    quicker: Quicker,
     metrics: Arc<SequencerMetrics>,
 }
 
@@ -161,6 +163,7 @@ impl Segments {
             extent,
             since_sync: Uptime::start(),
             dirty: false,
+            quicker: Quicker::default(),
             metrics,
         };
         segments.prepare_spare();
@@ -179,28 +182,47 @@ impl Segments {
             "a group fits a segment"
         );
         let begun = Uptime::start();
+        match self.active.writes_through() {
+            true => {
+                let way = self.quicker.choose();
+                self.write(group, way).await?;
+                self.quicker.took(way, begun.elapsed());
+            }
+            false => self.write(group, Way::Behind).await?,
+        }
+        Ok(!self.dirty)
+    }
+
+    async fn write(&mut self, group: &SealedGroup, way: Way) -> io::Result<()> {
+        let begun = Uptime::start();
+        let through = way == Way::Through;
+        assert!(
+            !(through && self.dirty),
+            "what was written before is on disk already"
+        );
         self.active
-            .write_blocks(self.tail.position, &group.blocks)
+            .write_blocks(self.tail.position, &group.blocks, through)
             .await?;
-        self.tail.position += length;
+        self.tail.position += group.blocks.len() as u64;
         self.tail.latest_at = self.tail.latest_at.max(group.latest_at);
         let appended = &self.extent.appended_bytes;
-        appended.set(appended.get() + length);
+        appended.set(appended.get() + group.blocks.len() as u64);
         let latest_at = &self.extent.latest_at;
         latest_at.set(latest_at.get().max(group.latest_at));
-        if self.active.writes_through() {
+        if through {
             // The sync is part of it.
             self.metrics.syncs.observe_duration(begun.elapsed());
-            return Ok(true);
+            return Ok(());
         }
         self.dirty = true;
         if faults::is_planted(Fault::AcknowledgeBeforeSync) {
-            return Ok(true);
+            self.dirty = false;
+            return Ok(());
         }
         if self.sync == JournalSync::Always || self.sync_is_due() {
             self.sync_now().await?;
         }
-        Ok(!self.dirty)
+        Ok(())
     }
 
     /// Whether there is something to sync and `JOURNAL_SYNC=interval` says that it is time.

@@ -73,13 +73,19 @@ pub trait DiskFile: Send {
 
 /// An open segment that groups are written to, in whole blocks.
 pub trait DirectFile {
-    /// Writes `blocks` at byte `position`; both are whole blocks.
+    /// Writes `blocks` at byte `position`; both are whole blocks. Written `through`, they are durable when this returns, whatever
+    /// was written before.
     ///
     /// # Errors
     /// As the system says. What the blocks hold is not known then.
-    fn write_blocks<'a>(&'a self, position: u64, blocks: &'a [u8]) -> Local<'a, io::Result<()>>;
+    fn write_blocks<'a>(
+        &'a self,
+        position: u64,
+        blocks: &'a [u8],
+        through: bool,
+    ) -> Local<'a, io::Result<()>>;
 
-    /// Whether what was written is durable when [`DirectFile::write_blocks`] has returned, without a sync.
+    /// Whether blocks can be written through.
     fn writes_through(&self) -> bool;
 
     /// Makes what was written durable (fdatasync).
@@ -102,8 +108,8 @@ pub enum Writes {
     /// Past the page cache.
     #[default]
     Direct,
-    /// Past the page cache, and there when the write is done (`O_DSYNC`): what else are two operations, with the executor in
-    /// between, is one of the kernel's.
+    /// Past the page cache, and if wanted there when the write is done (`O_DSYNC`): what else are two operations, with the
+    /// executor in between, is one of the kernel's.
     Through,
     /// Through the page cache, where the file system refuses the others.
     Buffered,

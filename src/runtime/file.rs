@@ -14,60 +14,72 @@ pub const BLOCK: usize = 4096;
 /// A [`DirectFile`] of the machine's own disk.
 pub struct DmaSegment {
     file: DmaFile,
-    writes_through: bool,
+    /// The same file once more, to write through.
+    through: Option<DmaFile>,
 }
 
 impl DmaSegment {
-    /// Opens an existing file for writing; if it `writes_through`, what is written is durable when the write is done.
+    /// Opens an existing file for writing, and to write through if it `writes_through`.
     pub async fn open(path: &Path, writes_through: bool) -> io::Result<DmaSegment> {
-        let flags = match writes_through {
-            true => OFlags::DSYNC,
-            false => OFlags::empty(),
-        };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(flags.bits().cast_signed())
-            .dma_open(path)
-            .await
-            .map_err(io::Error::from)?;
         Ok(DmaSegment {
-            file,
-            writes_through,
+            file: open(path, OFlags::empty()).await?,
+            through: match writes_through {
+                true => Some(open(path, OFlags::DSYNC).await?),
+                false => None,
+            },
         })
-    }
-
-    /// Short writes are continued.
-    async fn write_all(&self, position: u64, bytes: &[u8]) -> io::Result<()> {
-        assert!(position.is_multiple_of(BLOCK as u64) && bytes.len().is_multiple_of(BLOCK));
-        let mut done = 0;
-        while done < bytes.len() {
-            let rest = &bytes[done..];
-            let mut buffer = self.file.alloc_dma_buffer(rest.len());
-            buffer.as_bytes_mut()[..rest.len()].copy_from_slice(rest);
-            let written = self
-                .file
-                .write_at(buffer, position + done as u64)
-                .await
-                .map_err(io::Error::from)?;
-            // A torn write is continued from the last whole block.
-            let whole = written - written % BLOCK;
-            if whole == 0 {
-                return Err(io::Error::from(io::ErrorKind::WriteZero));
-            }
-            done += whole;
-        }
-        Ok(())
     }
 }
 
+async fn open(path: &Path, flags: OFlags) -> io::Result<DmaFile> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(flags.bits().cast_signed())
+        .dma_open(path)
+        .await
+        .map_err(io::Error::from)
+}
+
+/// Short writes are continued.
+async fn write_all(file: &DmaFile, position: u64, bytes: &[u8]) -> io::Result<()> {
+    assert!(position.is_multiple_of(BLOCK as u64) && bytes.len().is_multiple_of(BLOCK));
+    let mut done = 0;
+    while done < bytes.len() {
+        let rest = &bytes[done..];
+        let mut buffer = file.alloc_dma_buffer(rest.len());
+        buffer.as_bytes_mut()[..rest.len()].copy_from_slice(rest);
+        let written = file
+            .write_at(buffer, position + done as u64)
+            .await
+            .map_err(io::Error::from)?;
+        // A torn write is continued from the last whole block.
+        let whole = written - written % BLOCK;
+        if whole == 0 {
+            return Err(io::Error::from(io::ErrorKind::WriteZero));
+        }
+        done += whole;
+    }
+    Ok(())
+}
+
 impl DirectFile for DmaSegment {
-    fn write_blocks<'a>(&'a self, position: u64, blocks: &'a [u8]) -> Local<'a, io::Result<()>> {
-        Box::pin(self.write_all(position, blocks))
+    fn write_blocks<'a>(
+        &'a self,
+        position: u64,
+        blocks: &'a [u8],
+        through: bool,
+    ) -> Local<'a, io::Result<()>> {
+        let file = match &self.through {
+            Some(durable) if through => durable,
+            None if through => unreachable!("whoever asks for it knows whether it can be"),
+            _ => &self.file,
+        };
+        Box::pin(write_all(file, position, blocks))
     }
 
     fn writes_through(&self) -> bool {
-        self.writes_through
+        self.through.is_some()
     }
 
     fn sync(&self) -> Local<'_, io::Result<()>> {
@@ -75,7 +87,12 @@ impl DirectFile for DmaSegment {
     }
 
     fn close(self: Box<Self>) -> Local<'static, io::Result<()>> {
-        Box::pin(async { self.file.close().await.map_err(io::Error::from) })
+        Box::pin(async {
+            if let Some(through) = self.through {
+                through.close().await.map_err(io::Error::from)?;
+            }
+            self.file.close().await.map_err(io::Error::from)
+        })
     }
 }
 
@@ -112,7 +129,13 @@ impl BufferedSegment {
 }
 
 impl DirectFile for BufferedSegment {
-    fn write_blocks<'a>(&'a self, position: u64, blocks: &'a [u8]) -> Local<'a, io::Result<()>> {
+    fn write_blocks<'a>(
+        &'a self,
+        position: u64,
+        blocks: &'a [u8],
+        through: bool,
+    ) -> Local<'a, io::Result<()>> {
+        assert!(!through, "whoever asks for it knows whether it can be");
         Box::pin(self.write_all(position, blocks))
     }
 

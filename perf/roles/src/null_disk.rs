@@ -56,7 +56,7 @@ impl DiskFile for NullDisk {
 }
 
 impl DirectFile for NullDisk {
-    fn write_blocks<'a>(&'a self, _: u64, _: &'a [u8]) -> Local<'a, io::Result<()>> {
+    fn write_blocks<'a>(&'a self, _: u64, _: &'a [u8], _: bool) -> Local<'a, io::Result<()>> {
         Box::pin(async { Ok(()) })
     }
 

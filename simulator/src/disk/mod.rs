@@ -74,7 +74,7 @@ struct State {
     /// The crash comes with the operation that counts it down to 0.
     crash_in: Option<u64>,
     is_dead: bool,
-    /// What goes past the page cache is durable when it is written.
+    /// What goes past the page cache may be durable when it is written.
     writes_through: bool,
     ledger: Arc<Mutex<Ledger>>,
     trace: Arc<Mutex<Trace>>,
@@ -90,8 +90,8 @@ enum Fate {
 }
 
 impl SimulatedDisk {
-    /// An empty disk that draws from `random`; groups written to it go into `ledger`. If it `writes_through`, they need no
-    /// sync.
+    /// An empty disk that draws from `random`; groups written to it go into `ledger`. If it `writes_through`, they may
+    /// need no sync.
     pub fn new(
         random: Random,
         writes_through: bool,
@@ -537,11 +537,17 @@ impl DiskFile for File {
 }
 
 impl DirectFile for File {
-    fn write_blocks<'a>(&'a self, position: u64, blocks: &'a [u8]) -> Local<'a, io::Result<()>> {
+    fn write_blocks<'a>(
+        &'a self,
+        position: u64,
+        blocks: &'a [u8],
+        through: bool,
+    ) -> Local<'a, io::Result<()>> {
         let mut state = self.disk.state();
+        assert!(state.writes_through || !through);
         state.ledger().append(blocks);
         let bytes = blocks.to_vec();
-        let kind = match state.writes_through {
+        let kind = match through {
             true => OpKind::WriteThrough { position, bytes },
             false => OpKind::Write { position, bytes },
         };
