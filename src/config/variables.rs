@@ -191,7 +191,7 @@ pub const VARIABLES: &[Variable] = &[
         "JOURNAL_WRITE_THROUGH",
         "auto",
         "auto, true, false",
-        "whether a write is synced as part of it (O_DSYNC) rather than behind it: quicker, and as durable where the file system keeps that; auto on ext4 and XFS. Needs JOURNAL_SYNC=always and direct I/O",
+        "whether a write may be synced as part of it (O_DSYNC), where that was quicker of late than to sync behind it; as durable where the file system keeps that: auto is true on ext4 and XFS. Needs JOURNAL_SYNC=always and direct I/O",
     ),
     variable(
         "DATA_PATH",
