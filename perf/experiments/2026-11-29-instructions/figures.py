@@ -67,19 +67,19 @@ def figures(guest, load):
     longer = [pair[1] for pair in pairs]
     def each(value):
         return [per(*pair, value) for pair in pairs]
-    def share(number, of):
-        return sum(map(number, longer)) / sum(map(of, longer))
-    groups = sum(span.counters["inventory_commit_group_events_count"] for span in longer)
+    def average(number, of):
+        return sum(span.counters[number] for span in longer) / sum(span.counters[of] for span in longer)
     return {
         "server": each(lambda span: span.all - guest.idle * span.seconds),
         "workers": each(lambda span: span.workers),
         "kernel threads": each(lambda span: span.kernel_threads - guest.idle_kernel * span.seconds),
-        "in the kernel": share(lambda span: span.ticks[1], lambda span: sum(span.ticks)),
+        # The kernel scales its ticks over the life of the process and never takes any back: filling segments, all in the kernel, distorts the first round.
+        "in the kernel": [span.ticks[1] / sum(span.ticks) for span in longer[1:] or longer],
         "idle": median(each(lambda span: guest.idle * span.seconds)) / median(each(lambda span: span.all)),
-        "group": sum(span.counters["inventory_commit_group_events_sum"] for span in longer) / groups if groups else 0,
+        "group": average("inventory_commit_group_events_sum", "inventory_commit_group_events_count"),
         "bytes": each(lambda span: span.counters[JOURNAL_BYTES]),
         "operations": sum(span.counters[UPDATES] or span.counters[REQUESTS] for span in longer) // len(longer),
-        "conflicts": sum(span.counters["inventory_version_conflicts_total"] for span in longer) / sum(span.counters[REQUESTS] for span in longer)}
+        "conflicts": average("inventory_version_conflicts_total", REQUESTS)}
 
 
 def filled(guest):
@@ -107,7 +107,9 @@ def table(records):
              "|---|---|---|---|---|---|---|---|---|---|"]
     for load in guest.loads():
         of = figures(guest, load)
-        lines.append(f"| {load} | {spread(of['server'])} | {median(of['workers']):,.0f} | {of['in the kernel']:.0%} | {spread(of['kernel threads'])} | {of['group']:.1f} | "
+        # Without updates the only group is that of the products.
+        group = f"{of['group']:.1f}" if median(of["bytes"]) else "-"
+        lines.append(f"| {load} | {spread(of['server'])} | {median(of['workers']):,.0f} | {spread(of['in the kernel'], '{:.0%}')} | {spread(of['kernel threads'])} | {group} | "
                      f"{median(of['bytes']):,.0f} | {of['idle']:.2%} | {of['operations']:,} | {of['conflicts']:.2%} |")
     lines += ["", f"idle: {guest.idle:,.0f} a second; the kernel's threads {guest.idle_kernel:,.0f}",
               "a MiB of a segment: {:,.0f}, the kernel's threads {:,.0f}".format(*filled(guest))]
